@@ -1,0 +1,1 @@
+"""Recurrent sequence models: any cell written as equations, run at fused speed."""
