@@ -1,0 +1,117 @@
+"""The settings every task shares: how to walk through the data, and how to change the parameters.
+
+Plain dataclasses, so that a file, a command line and Python all fill the same fields. Each field carries its meaning,
+its unit and what the default does in `metadata["help"]`; `__post_init__` refuses values that cannot be meant.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
+SCHEDULES = ("constant", "cosine", "step", "plateau", "zaremba")
+CLIPPINGS = ("norm", "parameter", "value")
+
+# Where neither steps, epochs nor seconds are given.
+DEFAULT_EPOCHS = 10
+
+
+class ConfigError(ValueError):
+    """A setting that is unknown, of the wrong type or out of range; the text says which, and how to mend it."""
+
+
+def setting(default: Any, text: str) -> Any:
+    """A dataclass field with its `default` and a `text` of help: meaning, unit, what the default does."""
+    return field(default=default, metadata={"help": text})
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """The words `; did you mean X?` for the choice closest to `name`, or an empty string where none is close."""
+    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def require_choice(key: str, value: str, choices: Iterable[str]) -> None:
+    """Raise a ConfigError unless `value` is one of `choices`; `key` is the setting's full name."""
+    choices = tuple(choices)
+    if value not in choices:
+        raise ConfigError(f"{key}={value!r} is not one of {', '.join(choices)}{nearest(value, choices)}")
+
+
+def require_range(key: str, value: float | None, low: float, high: float = float("inf")) -> None:
+    """Raise a ConfigError unless `value` is None or low <= value <= high; `key` is the setting's full name."""
+    if value is not None and not low <= value <= high:
+        bounds = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
+        raise ConfigError(f"{key}={value:g} is out of range: it must be {bounds}")
+
+
+@dataclass
+class TrainConfig:
+    """How the loop walks through the data. Where several of steps, epochs and seconds are set, the first reached ends
+    the run; where none is, it ends after 10 epochs."""
+
+    batch: int = setting(32, "rows trained at once, in each process")
+    bptt: int = setting(64, "steps the gradient travels back before the carried state is detached, in tokens")
+    steps: int | None = setting(None, "parameter updates to make; null: no limit")
+    epochs: int | None = setting(None, "passes over the training data; null: no limit (10 if nothing else is set)")
+    seconds: float | None = setting(None, "wall time of training to spend, in seconds; null: no limit")
+    log_every: int = setting(10, "updates between two lines of metrics.jsonl")
+    validate_every: int | None = setting(None, "updates between two validations; null: once an epoch; 0: never")
+    checkpoint_every: int = setting(500, "updates between two checkpoints; 0: only when the run ends or is interrupted")
+    sample_every: int | None = setting(None, "updates between two samples; null: with each validation; 0: never")
+    patience: int = setting(0, "validations without a better result before the run stops early; 0: never stop early")
+    device: str = setting("auto", "where to compute: cpu, cuda, cuda:1, ...; auto: cuda where there is one, else cpu")
+
+    def __post_init__(self) -> None:
+        for name, low in (("batch", 1), ("bptt", 1), ("steps", 1), ("epochs", 1), ("seconds", 0), ("log_every", 1)):
+            require_range(f"train.{name}", getattr(self, name), low)
+        for name in ("validate_every", "checkpoint_every", "sample_every", "patience"):
+            require_range(f"train.{name}", getattr(self, name), 0)
+
+    @property
+    def epoch_limit(self) -> int | None:
+        """Epochs after which the run ends, or None where only steps or seconds end it."""
+        if self.steps is None and self.epochs is None and self.seconds is None:
+            return DEFAULT_EPOCHS
+        return self.epochs
+
+
+@dataclass
+class OptimizerConfig:
+    """How the gradient changes the parameters: the rule, clipping, and the learning rate over time."""
+
+    name: str = setting("adam", "update rule: sgd, adam, adamw (decoupled weight decay) or rmsprop")
+    lr: float = setting(0.002, "learning rate at its highest")
+    momentum: float = setting(0.0, "momentum of sgd and rmsprop, 0 to 1")
+    weight_decay: float = setting(0.0, "weight decay, on every parameter: added to the gradient; decoupled in adamw")
+    beta1: float = setting(0.9, "adam, adamw: decay of the running mean of the gradient")
+    beta2: float = setting(0.999, "adam, adamw: decay of the running mean of its square")
+    alpha: float = setting(0.99, "rmsprop: decay of the running mean of the gradient's square")
+    epsilon: float = setting(1e-8, "adam, adamw, rmsprop: added to the denominator")
+    clip: float = setting(1.0, "largest gradient let through, measured as clip_by says; 0: no clipping")
+    clip_by: str = setting(
+        "norm", "what clip limits: norm (of all gradients together), parameter (each one's own norm) or value"
+    )
+    schedule: str = setting(
+        "constant",
+        "learning rate over time: constant; cosine (down to minimum at the end of the run); step (times decay every "
+        "decay_every updates); plateau (times decay when validation stops improving); zaremba (times decay after each "
+        "epoch once hold epochs have passed)",
+    )
+    warmup: int = setting(0, "updates over which the learning rate rises from 0, before any schedule")
+    decay: float = setting(0.5, "step, plateau, zaremba: factor of each lowering, 0 to 1")
+    decay_every: int = setting(1000, "step: updates between two lowerings")
+    hold: int = setting(4, "zaremba: epochs at the full learning rate")
+    tolerance: int = setting(0, "plateau: validations without a better result that are let pass before a lowering")
+    minimum: float = setting(0.0, "learning rate that cosine ends at and that no schedule goes below")
+
+    def __post_init__(self) -> None:
+        require_choice("optimizer.name", self.name, OPTIMIZERS)
+        require_choice("optimizer.clip_by", self.clip_by, CLIPPINGS)
+        require_choice("optimizer.schedule", self.schedule, SCHEDULES)
+        for name in ("lr", "weight_decay", "epsilon", "clip", "warmup", "hold", "tolerance", "minimum"):
+            require_range(f"optimizer.{name}", getattr(self, name), 0)
+        for name in ("momentum", "beta1", "beta2", "alpha", "decay"):
+            require_range(f"optimizer.{name}", getattr(self, name), 0, 1)
+        require_range("optimizer.decay_every", self.decay_every, 1)
