@@ -1,0 +1,103 @@
+"""Text files, plain or compressed with gzip, read piece by piece."""
+
+import codecs
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from recurra.data.errors import DataError
+
+CHUNK = 1 << 22  # bytes read at once: large enough for speed, small enough beside a text of hundreds of megabytes
+
+_GZIP = b"\x1f\x8b"  # never the start of UTF-8 text, so the content decides and not the file's name
+_BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16LE", b"\xfe\xff": "UTF-16BE"}
+
+
+class Piece(NamedTuple):
+    """A run of whole lines of one file."""
+
+    text: str  # ends with a line end, except perhaps the last piece of a file
+    file: Path
+    line: int  # number of its first line in the file, from 1
+
+
+def read_pieces(path: Path) -> Iterator[Piece]:
+    """The UTF-8 text of one file in pieces of whole lines, about 4 MB each.
+
+    Files compressed with gzip are unpacked. A byte order mark is dropped, and the line ends CR LF and CR become LF.
+    An empty file has no pieces.
+
+    Raises:
+        DataError: the file is missing, may not be read, is binary or not UTF-8 (with the byte's offset), or its
+            compressed data is damaged.
+    """
+    line = 1
+    for text in _whole_lines(_decoded(path)):
+        yield Piece(text, path, line)
+        line += text.count("\n")
+
+
+def _whole_lines(chunks: Iterator[str]) -> Iterator[str]:
+    """The same text, cut after line ends only."""
+    pending: list[str] = []
+    for chunk in chunks:
+        cut = chunk.rfind("\n") + 1
+        if cut:
+            yield "".join([*pending, chunk[:cut]])
+            pending = [chunk[cut:]]
+        else:
+            pending.append(chunk)
+    rest = "".join(pending)
+    if rest:
+        yield rest
+
+
+def _decoded(path: Path) -> Iterator[str]:
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(), translate=True)
+    offset = 0
+    for chunk in _chunks(path):
+        if offset == 0 and chunk[:2] in _BYTE_ORDER_MARKS:
+            encoding = _BYTE_ORDER_MARKS[chunk[:2]]
+            raise DataError(
+                f"{path} is {encoding} text, but UTF-8 is expected: convert it, as with `iconv -f {encoding} -t UTF-8`"
+            )
+        zero = chunk.find(b"\0")
+        if zero >= 0:
+            raise DataError(f"{path} is binary data (a zero byte at offset {offset + zero:,}); expected UTF-8 text")
+        try:
+            # An empty chunk stands for the end of the file.
+            text = decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            # The decoder counts from the first byte it still held back from the chunk before.
+            position = offset + len(chunk) - len(error.object) + error.start
+            raise DataError(
+                f"{path} is not UTF-8 text (byte 0x{error.object[error.start]:02x} at offset {position:,}): "
+                "convert it to UTF-8, or choose another file"
+            ) from None
+        if offset == 0:
+            text = text.removeprefix("\ufeff")
+        offset += len(chunk)
+        yield text
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    """The unpacked bytes of a file, and at the end an empty chunk."""
+    try:
+        with path.open("rb") as file:
+            packed = file.read(len(_GZIP)) == _GZIP
+            file.seek(0)
+            if not packed and path.suffix == ".gz" and path.stat().st_size > 0:
+                raise DataError(f"{path} is named .gz but does not hold gzip data: rename it, or compress it anew")
+            source: io.BufferedIOBase = gzip.GzipFile(fileobj=file) if packed else file
+            while chunk := source.read(CHUNK):
+                yield chunk
+            yield b""
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} holds damaged gzip data ({error}): fetch or compress it anew") from error
+    except FileNotFoundError:
+        raise DataError(f"there is no file or folder {path}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
