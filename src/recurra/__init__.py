@@ -1,1 +1,23 @@
 """Recurrent sequence models: any cell written as equations, run at fused speed."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recurra.equations import CellError as CellError
+    from recurra.equations import cell as cell
+    from recurra.layers import Recurrent as Recurrent
+
+__version__ = "0.1.0"
+
+_PUBLIC = {"Recurrent": "recurra.layers", "cell": "recurra.equations", "CellError": "recurra.equations"}
+__all__ = ["CellError", "Recurrent", "cell"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for when it is asked for, so that `import recurra` stays cheap."""
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'recurra' has no attribute {name!r}")

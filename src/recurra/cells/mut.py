@@ -1,0 +1,13 @@
+"""The cells found by search over ten thousand architectures."""
+
+from recurra.equations import Value, affine, cell, sigmoid, tanh
+
+
+@cell(state=("h",))
+def mut1(x: Value, h: Value):
+    """MUT1 (Jozefowicz, Zaremba & Sutskever 2015); the paper's inner tanh(x) is tanh(W x + b), so that I may differ from H."""
+    z = sigmoid(affine("z", x))
+    r = sigmoid(affine("r", x, h))
+    n = tanh(affine("n", r * h) + tanh(affine("m", x)))
+    h = n * z + h * (1 - z)
+    return h, (h,)

@@ -1,0 +1,151 @@
+"""The reference engine: the graph of a step interpreted with torch operations, one step after another.
+
+Runs on any device and in any floating dtype; its derivatives are torch's, of any order. What does not depend on the
+recurrence is computed for all steps at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engines.widths import Call, resolve
+from recurra.equations.adjoint import affine_names, leaf_name
+from recurra.equations.graph import Node, Rate, ancestors, number
+
+POINTWISE: dict[str, Callable[..., Tensor]] = {
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "exp": torch.exp,
+    "log": torch.log,
+    "sqrt": torch.sqrt,
+    "softplus": lambda a: torch.nn.functional.softplus(a, threshold=1e9),
+    "abs": torch.abs,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+    "greater": lambda a, b: (a > b).to(a.dtype),
+    "select": lambda condition, a, b: torch.where(condition != 0, a, b),
+    "detach": torch.Tensor.detach,
+    "row_sum": lambda a: a.sum(-1, keepdim=True),
+    "row_dot": lambda a, b: (a * b).sum(-1, keepdim=True),
+}
+
+
+def sweep(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run the cell over the call's steps.
+
+    Returns:
+        Outputs ``[T, B, W]`` and the final states, each ``[B, W]``.
+    """
+    return _Sweep(call).run()
+
+
+class _Sweep:
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.traced = call.program.traced
+        self.order = ancestors((self.traced.output, *self.traced.new_states))
+        like = call.inputs[0]
+        self.options: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
+        self.fixed: dict[Node, Tensor] = {}
+        self.hoisted: dict[Node, Tensor | None] = {}
+
+    def run(self) -> tuple[Tensor, tuple[Tensor, ...]]:
+        self._leaves()
+        for node in self.order:
+            if node.op == "affine":
+                self.hoisted[node] = self._hoist(node)
+            if node.rate < Rate.LOOP and node not in self.fixed:
+                self.fixed[node] = self._compute(node, self.fixed, self.hoisted.get(node))
+        loop = [n for n in self.order if n.rate is Rate.LOOP and n.op != "leaf"]
+        state = self._initial_state()
+        outputs: list[Tensor] = []
+        for t in range(self.call.steps):
+            at = _Step(self.fixed, state, t)
+            for node in loop:
+                start = self.hoisted.get(node)
+                if start is not None and self._hoisted_rate(node) is Rate.STEP:
+                    start = start[t]
+                at[node] = self._compute(node, at, start)
+            outputs.append(self._row(at[self.traced.output], self.traced.output))
+            state = {leaf: self._row(at[new], new) for leaf, new in zip(self.traced.states, self.traced.new_states, strict=True)}
+        return torch.stack(outputs), tuple(state[leaf] for leaf in self.traced.states)
+
+    def _leaves(self) -> None:
+        call = self.call
+        given = (*zip(self.traced.inputs, call.inputs, strict=True), *zip(self.traced.statics, call.statics, strict=True))
+        self.fixed.update(given)
+        for node in self.order:
+            if node.op == "leaf" and node.rate is Rate.ONCE:
+                self.fixed[node] = call.parameters[leaf_name(node)]
+            elif node.op == "constant":
+                self.fixed[node] = torch.tensor(number(node), **self.options)
+            elif node.op == "share":
+                total = sum(resolve(w, call.widths) for w in node.attr)  # type: ignore[attr-defined]  # widths
+                self.fixed[node] = torch.tensor(1.0 / total, **self.options)
+
+    def _initial_state(self) -> dict[Node, Tensor]:
+        call = self.call
+        state: dict[Node, Tensor] = {}
+        for leaf, given in zip(self.traced.states, call.state, strict=True):
+            width = resolve(leaf.width, call.widths)
+            state[leaf] = torch.zeros(call.rows, width, **self.options) if given is None else given
+        return state
+
+    def _hoist(self, node: Node) -> Tensor | None:
+        """What an affine's operands outside the recurrence bring, with the bias, for all steps."""
+        weights, bias = affine_names(node)
+        total = None if bias is None else self.call.parameters[bias]
+        for operand, weight in zip(node.args, weights, strict=True):
+            if operand.rate < Rate.LOOP:
+                part = self._fit(self.fixed[operand], operand) @ self.call.parameters[weight].T
+                total = part if total is None else total + part
+        return total
+
+    def _hoisted_rate(self, node: Node) -> Rate:
+        return max((a.rate for a in node.args if a.rate < Rate.LOOP), default=Rate.ONCE)
+
+    def _fit(self, value: Tensor, node: Node) -> Tensor:
+        """A constant is a scalar; as an operand of a product it needs its column."""
+        return value.reshape(1) if value.dim() == 0 else value
+
+    def _compute(self, node: Node, values: Mapping[Node, Tensor], start: Tensor | None) -> Tensor:
+        if node.op == "affine":
+            weights, _ = affine_names(node)
+            total = start
+            for operand, weight in zip(node.args, weights, strict=True):
+                if operand.rate is Rate.LOOP:
+                    part = self._fit(values[operand], operand) @ self.call.parameters[weight].T
+                    total = part if total is None else total + part
+            if total is None:
+                raise ValueError(f"affine {node.attr} has no operand")
+            return total
+        args = [values[a] for a in node.args]
+        if node.op == "broaden":
+            return self._fit(args[0], node).expand(*args[0].shape[:-1], resolve(node.width, self.call.widths))
+        return POINTWISE[node.op](*args)
+
+    def _row(self, value: Tensor, node: Node) -> Tensor:
+        """A step's value as [B, W], also where it does not depend on the row."""
+        return value.expand(self.call.rows, resolve(node.width, self.call.widths))
+
+
+class _Step(dict[Node, Tensor]):
+    """The values at one step: those of the loop, and the step's row of the others."""
+
+    def __init__(self, fixed: Mapping[Node, Tensor], state: Mapping[Node, Tensor], t: int) -> None:
+        super().__init__(state)
+        self.fixed = fixed
+        self.t = t
+
+    def __missing__(self, node: Node) -> Tensor:
+        value = self.fixed[node]
+        return value[self.t] if node.rate is Rate.STEP else value

@@ -1,0 +1,110 @@
+"""The numbers behind a program's named widths, read off the arrays of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from recurra.equations.graph import Width
+from recurra.equations.program import Program
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arrays of one sweep, in the order of the cell's declaration.
+
+    Attributes:
+        inputs: per-step inputs, each ``[T, B, W]`` (any strides over T and B).
+        statics: per-sequence inputs, each ``[B, W]``.
+        state: initial states, each ``[B, W]``; None is zeros.
+        parameters: learned arrays by name, shaped as the program declares them.
+    """
+
+    program: Program
+    inputs: tuple[Tensor, ...]
+    statics: tuple[Tensor, ...]
+    state: tuple[Tensor | None, ...]
+    parameters: Mapping[str, Tensor]
+
+    @property
+    def steps(self) -> int:
+        return self.inputs[0].shape[0]
+
+    @property
+    def rows(self) -> int:
+        return self.inputs[0].shape[1]
+
+    @cached_property
+    def widths(self) -> dict[str, int]:
+        """Columns of each named width.
+
+        Raises:
+            ValueError: an array is missing, has another shape than its declaration, or two arrays disagree on a width.
+        """
+        return _Widths(self).bind()
+
+    def tensors(self) -> list[Tensor]:
+        """Every array of the call."""
+        return [*self.inputs, *self.statics, *(s for s in self.state if s is not None), *self.parameters.values()]
+
+
+def resolve(width: Width, widths: Mapping[str, int]) -> int:
+    """A width as a number."""
+    return width if isinstance(width, int) else widths[width]
+
+
+class _Widths:
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.cell = call.program.cell
+        self.found: dict[str, tuple[int, str]] = {}
+
+    def bind(self) -> dict[str, int]:
+        call, cell = self.call, self.cell
+        self._count("inputs", call.inputs, cell.inputs)
+        self._count("statics", call.statics, cell.statics)
+        self._count("states", call.state, cell.states)
+        first = next(iter(cell.inputs))
+        if call.inputs[0].dim() != 3 or 0 in call.inputs[0].shape[:2]:
+            raise ValueError(
+                f"cell {cell.name}: input {first} has shape {list(call.inputs[0].shape)}; expected [T, B, {cell.inputs[first]}] "
+                "with at least one step and one row"
+            )
+        lead = list(call.inputs[0].shape[:2])
+        for (name, width), x in zip(cell.inputs.items(), call.inputs, strict=True):
+            self._match(f"input {name}", x, lead, (width,))
+        for (name, width), x in zip(cell.statics.items(), call.statics, strict=True):
+            self._match(f"static {name}", x, lead[1:], (width,))
+        for (name, width), x in zip(cell.states.items(), call.state, strict=True):
+            if x is not None:
+                self._match(f"state {name}", x, lead[1:], (width,))
+        for name, parameter in call.program.parameters.items():
+            if name not in call.parameters:
+                raise ValueError(
+                    f"cell {cell.name}: parameter {name} is missing; expected {', '.join(call.program.parameters)}"
+                )
+            self._match(f"parameter {name}", call.parameters[name], [], parameter.shape)
+        return {name: size for name, (size, _) in self.found.items()}
+
+    def _count(self, what: str, given: Sequence[object], declared: Mapping[str, Width]) -> None:
+        if len(given) != len(declared):
+            raise ValueError(
+                f"cell {self.cell.name}: {len(given)} {what} given; expected {len(declared)}: {', '.join(declared) or 'none'}"
+            )
+
+    def _match(self, what: str, array: Tensor, lead: list[int], declared: tuple[Width, ...]) -> None:
+        shape = list(array.shape)
+        expected = [*lead, *declared]
+        fits = len(shape) == len(expected) and shape[: len(lead)] == lead
+        if fits:
+            for size, width in zip(shape[len(lead) :], declared, strict=True):
+                known, where = self.found.setdefault(width, (size, what)) if isinstance(width, str) else (width, "the cell")
+                if size != known:
+                    raise ValueError(
+                        f"cell {self.cell.name}: {what} has shape {shape}, so {width} = {size}; {where} says {width} = {known}"
+                    )
+        if not fits:
+            raise ValueError(f"cell {self.cell.name}: {what} has shape {shape}; expected {expected}")

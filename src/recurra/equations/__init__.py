@@ -1,0 +1,28 @@
+"""The cell language: a step written as equations → graph → derivative → program. Needs neither torch nor numpy."""
+
+from recurra.equations.cell import Cell, Traced, cell, nearest
+from recurra.equations.errors import CellError
+from recurra.equations.graph import Parameter, Rate, Width
+from recurra.equations.language import (
+    Value,
+    abs,
+    affine,
+    detach,
+    exp,
+    layer_norm,
+    log,
+    maximum,
+    minimum,
+    relu,
+    select,
+    sigmoid,
+    softplus,
+    sqrt,
+    tanh,
+    vector,
+)
+
+__all__ = [
+    "Cell", "CellError", "Parameter", "Rate", "Traced", "Value", "Width", "abs", "affine", "cell", "detach", "exp",
+    "layer_norm", "log", "maximum", "minimum", "nearest", "relu", "select", "sigmoid", "softplus", "sqrt", "tanh", "vector",
+]  # fmt: skip

@@ -1,0 +1,186 @@
+"""A cell: a function written once in the language, traced into a graph when first asked for."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import linecache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from recurra.equations import language
+from recurra.equations.errors import CellError
+from recurra.equations.graph import Graph, Node, Rate, Width, broaden
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """The graph of one step and its ends.
+
+    Attributes:
+        inputs: one leaf for each per-step input, in the order of the function's arguments.
+        statics: likewise for the inputs given once a sequence.
+        states: likewise for the states, as they stand before the step.
+        output: what the step gives out.
+        new_states: the states after the step, in the order of `states`.
+    """
+
+    graph: Graph
+    inputs: tuple[Node, ...]
+    statics: tuple[Node, ...]
+    states: tuple[Node, ...]
+    output: Node
+    new_states: tuple[Node, ...]
+
+
+class Cell:
+    """A recurrent cell. Made by the decorator :func:`cell`.
+
+    Attributes:
+        name: the function's name.
+        doc: its docstring: what the cell is, and the paper.
+        states: width of each state, by name.
+        inputs: width of each per-step input, by name.
+        statics: width of each input given once a sequence, by name.
+        options: keyword-only arguments of the function and their values, settled before the trace.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        states: Mapping[str, Width],
+        statics: Sequence[str],
+        widths: Mapping[str, Width],
+        options: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> None:
+        self._function = function
+        self._widths = dict(widths)
+        self.name = name or function.__name__
+        self.doc = inspect.getdoc(function) or ""
+        self.states = dict(states)
+        parameters = inspect.signature(function).parameters
+        keyword_only = {n: p for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+        names = [n for n in parameters if n not in keyword_only]
+        for wanted in (*self.states, *statics, *widths):
+            if wanted not in names:
+                raise CellError(
+                    f"cell {self.name}: `{wanted}` is declared but is no argument of the function{nearest(wanted, names)}",
+                    f"The function takes: {', '.join(names)}",
+                )
+        self.statics = {n: self._widths.get(n, "H") for n in names if n in statics}
+        free = [n for n in names if n not in self.states and n not in statics]
+        self.inputs = {n: self._widths.get(n, "I" if k == 0 else "H") for k, n in enumerate(free)}
+        self.options = {n: p.default for n, p in keyword_only.items()}
+        for option, value in (options or {}).items():
+            if option not in self.options:
+                raise CellError(
+                    f"cell {self.name} has no option `{option}`{nearest(option, self.options)}",
+                    f"Its options: {', '.join(self.options) or 'none'}",
+                )
+            self.options[option] = value
+
+    def __repr__(self) -> str:
+        return f"Cell({self.name})"
+
+    def with_options(self, name: str | None = None, **options: Any) -> Cell:
+        """The same equations with other options, under a name of its own if one is given."""
+        merged = {**self.options, **options}
+        return Cell(self._function, self.states, list(self.statics), self._widths, merged, name or self.name)
+
+    def __call__(self, **values: Any) -> tuple[Any, tuple[Any, ...]]:
+        """Run the function itself on the given values, under the interpreter in force."""
+        output, new_states = self._function(**values, **self.options)
+        return output, tuple(new_states)
+
+    @cached_property
+    def traced(self) -> Traced:
+        """The graph of one step.
+
+        Raises:
+            CellError: the function breaks a rule of the language; the message names the cell, the line and the mend.
+        """
+        graph = Graph()
+        inputs = tuple(graph.leaf("input", n, w, Rate.STEP) for n, w in self.inputs.items())
+        statics = tuple(graph.leaf("static", n, w, Rate.SEQUENCE) for n, w in self.statics.items())
+        states = tuple(graph.leaf("state", n, w, Rate.LOOP) for n, w in self.states.items())
+        names = (*self.inputs, *self.statics, *self.states)
+        values = dict(zip(names, (*inputs, *statics, *states), strict=True))
+        try:
+            with language.interpreting(language.Tracer(graph)):
+                result = self._function(**values, **self.options)
+            output, new_states = self._check_result(graph, result)
+        except CellError as error:
+            raise CellError(self._locate(error, error.happened), error.mend) from error
+        except NameError as error:
+            known = [n for n in dir(language) if not n.startswith("_")]
+            happened = f"the name `{error.name}` is not known{nearest(str(error.name), known)}"
+            raise CellError(self._locate(error, happened), "Import it from recurra.equations") from error
+        return Traced(graph, inputs, statics, states, output, new_states)
+
+    def _check_result(self, graph: Graph, result: Any) -> tuple[Node, tuple[Node, ...]]:
+        if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], (tuple, list))):
+            raise CellError("the function does not return an output and a tuple of new states", "End with: return h, (h, c)")
+        output, new_states = graph.wrap(result[0]), tuple(map(graph.wrap, result[1]))
+        if len(new_states) != len(self.states):
+            raise CellError(
+                f"{len(new_states)} new states are returned, {len(self.states)} are declared",
+                f"Return one for each of: {', '.join(self.states)}",
+            )
+        widened: list[Node] = []
+        for (name, width), node in zip(self.states.items(), new_states, strict=True):
+            if node.width == 1:
+                node = broaden(node, width)
+            if node.width != width or node.memory:
+                raise CellError(
+                    f"the new value of state {name} has width {node.width}, the state has width {width}",
+                    f"Bring it to {width} with affine(name, value, width={width!r}), or declare the state so",
+                )
+            widened.append(node)
+        return output, tuple(widened)
+
+    def _locate(self, error: BaseException, happened: str) -> str:
+        """`happened` with the cell and the line of its function that was running."""
+        code, line, trace = self._function.__code__, None, error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code is code:
+                line = trace.tb_lineno
+            trace = trace.tb_next
+        if line is None:
+            return f"cell {self.name} ({code.co_filename}:{code.co_firstlineno}): {happened}"
+        source = linecache.getline(code.co_filename, line).strip()
+        return f"cell {self.name}, {code.co_filename}:{line}, `{source}`: {happened}"
+
+
+def cell(
+    *, state: Sequence[str] | Mapping[str, Width], static: Sequence[str] = (), width: Mapping[str, Width] | None = None
+) -> Callable[[Callable[..., Any]], Cell]:
+    """Make a function written in the cell language a :class:`Cell`.
+
+    Args:
+        state: the arguments that are states; a mapping gives each its width (``{"h": "P", "c": "H"}``), a plain
+            sequence gives them all ``"H"``.
+        static: the arguments given once a sequence.
+        width: widths of inputs and statics other than the usual: the first input has ``"I"``, all others ``"H"``.
+
+    Example::
+
+        @cell(state=("h",))
+        def elman(x, h):
+            h = tanh(affine("h", x, h))
+            return h, (h,)
+    """
+    states = dict(state) if isinstance(state, Mapping) else dict.fromkeys(state, "H")
+
+    def make(function: Callable[..., Any]) -> Cell:
+        return Cell(function, states, static, width or {})
+
+    return make
+
+
+def nearest(word: str, known: Any) -> str:
+    """`; did you mean …?` with the nearest known word, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean `{close[0]}`?" if close else ""

@@ -1,0 +1,223 @@
+"""The names a cell may use. Inside a trace they build symbols; under another interpreter they compute.
+
+A cell's function calls these and the operators + - * / > <. What they mean is decided by the interpreter in force:
+``Tracer`` builds the graph, and an engine may put its own in place to run the very same function on arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from recurra.equations.errors import CellError
+from recurra.equations.graph import Graph, Node, Operand, Rate, Width
+
+Value = Any
+"""A symbol while a cell is traced, an array while it is run."""
+
+
+class Interpreter(Protocol):
+    """What gives the language its meaning."""
+
+    def pointwise(self, op: str, *args: Value) -> Value: ...
+
+    def affine(self, name: str, operands: tuple[Value, ...], width: Width, bias: bool) -> Value: ...
+
+    def vector(self, name: str, width: Width, initial: float | None) -> Value: ...
+
+    def layer_norm(self, parts: tuple[Value, ...], name: str, epsilon: float) -> tuple[Value, ...]: ...
+
+
+_active: ContextVar[Interpreter] = ContextVar("interpreter")
+
+
+@contextmanager
+def interpreting(interpreter: Interpreter) -> Iterator[None]:
+    """Give the language's names the meaning of `interpreter` inside the block."""
+    token = _active.set(interpreter)
+    try:
+        yield
+    finally:
+        _active.reset(token)
+
+
+def _interpreter() -> Interpreter:
+    try:
+        return _active.get()
+    except LookupError:
+        raise CellError(
+            "a function of the cell language is called outside a cell", "Call it inside a function decorated with @cell"
+        ) from None
+
+
+def sigmoid(x: Value) -> Value:
+    """1 / (1 + exp(-x))."""
+    return _interpreter().pointwise("sigmoid", x)
+
+
+def tanh(x: Value) -> Value:
+    """Hyperbolic tangent."""
+    return _interpreter().pointwise("tanh", x)
+
+
+def relu(x: Value) -> Value:
+    """max(x, 0), with derivative 0 at 0."""
+    return _interpreter().pointwise("relu", x)
+
+
+def exp(x: Value) -> Value:
+    """e to the power x."""
+    return _interpreter().pointwise("exp", x)
+
+
+def log(x: Value) -> Value:
+    """Natural logarithm."""
+    return _interpreter().pointwise("log", x)
+
+
+def sqrt(x: Value) -> Value:
+    """Square root."""
+    return _interpreter().pointwise("sqrt", x)
+
+
+def softplus(x: Value) -> Value:
+    """log(1 + exp(x))."""
+    return _interpreter().pointwise("softplus", x)
+
+
+def abs(x: Value) -> Value:
+    """Absolute value, with derivative 0 at 0."""
+    return _interpreter().pointwise("abs", x)
+
+
+def maximum(a: Value, b: Value) -> Value:
+    """The larger of two; a tie shares the gradient."""
+    return _interpreter().pointwise("maximum", a, b)
+
+
+def minimum(a: Value, b: Value) -> Value:
+    """The smaller of two; a tie shares the gradient."""
+    return _interpreter().pointwise("minimum", a, b)
+
+
+def select(condition: Value, a: Value, b: Value) -> Value:
+    """`a` where the condition is not zero, else `b`; no gradient reaches the condition."""
+    return _interpreter().pointwise("select", condition, a, b)
+
+
+def detach(x: Value) -> Value:
+    """The same value; no gradient passes."""
+    return _interpreter().pointwise("detach", x)
+
+
+def affine(name: str, *operands: Value, width: Width = "H", bias: bool = True) -> Value:
+    """W₁·operand₁ + W₂·operand₂ + … + b: one matrix an operand, one bias.
+
+    The same name again is the same matrices and bias (weight tying).
+
+    Args:
+        name: names the parameters: ``W_name`` for what the input side brings, ``U_name`` for what the recurrence
+            carries, ``b_name``; a second matrix of a kind is numbered (``U_name2``).
+        operands: one or more values, of any width.
+        width: columns of the result.
+        bias: add ``b_name``.
+    """
+    return _interpreter().affine(name, operands, width, bias)
+
+
+def vector(name: str, width: Width = "H", *, initial: float | None = None) -> Value:
+    """A learned value for each unit (a peephole), or one learned number (``width=1``)."""
+    return _interpreter().vector(name, width, initial)
+
+
+def layer_norm(value: Value, name: str, *, epsilon: float = 1e-5) -> Value:
+    """(v − mean) / √(variance + ε) over the columns, then gain ``gain_name`` and shift ``shift_name`` (Ba et al. 2016).
+
+    A tuple is normalised jointly, one mean and variance over all its columns, and comes back as a tuple.
+    """
+    if isinstance(value, tuple):
+        return _interpreter().layer_norm(value, name, epsilon)
+    return _interpreter().layer_norm((value,), name, epsilon)[0]
+
+
+class Tracer:
+    """The interpreter that builds a graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def pointwise(self, op: str, *args: Operand) -> Node:
+        return self.graph.pointwise(op, *map(self.graph.wrap, args))
+
+    def affine(self, name: str, operands: tuple[Operand, ...], width: Width, bias: bool) -> Node:
+        if not operands:
+            raise CellError(f"affine({name!r}) has no operand", "Give it at least one value: affine(name, x, h)")
+        nodes = tuple(map(self.graph.wrap, operands))
+        weights, shift = self._affine_names(name, nodes, bias)
+        for weight, node in zip(weights, nodes, strict=True):
+            self.graph.parameter(weight, "matrix", (width, node.width))
+        if shift is not None:
+            self.graph.parameter(shift, "bias", (width,))
+        memory = any(n.memory for n in nodes)
+        return self.graph.node("affine", nodes, (name, weights, shift), width=width, memory=memory)
+
+    def _affine_names(self, name: str, nodes: tuple[Node, ...], bias: bool) -> tuple[tuple[str, ...], str | None]:
+        known = self.graph.affines.get(name)
+        if known is not None:
+            if (len(known[0]), known[1] is not None) != (len(nodes), bias):
+                raise CellError(
+                    f"affine({name!r}) is used twice with different operands or bias",
+                    "One name is one set of matrices (weight tying): give the second use a name of its own",
+                )
+            return known
+        counts: dict[str, int] = {}
+        weights: list[str] = []
+        for node in nodes:
+            kind = "U" if node.rate is Rate.LOOP else "W"
+            counts[kind] = counts.get(kind, 0) + 1
+            weights.append(f"{kind}_{name}" + (str(counts[kind]) if counts[kind] > 1 else ""))
+        self.graph.affines[name] = (tuple(weights), f"b_{name}" if bias else None)
+        return self.graph.affines[name]
+
+    def vector(self, name: str, width: Width, initial: float | None) -> Node:
+        return self._learned(name, "vector", width, initial)
+
+    def _learned(self, name: str, role: str, width: Width, initial: float | None) -> Node:
+        self.graph.parameter(name, role, (width,), initial)
+        return self.graph.leaf("parameter", name, width, Rate.ONCE)
+
+    def layer_norm(self, parts: tuple[Operand, ...], name: str, epsilon: float) -> tuple[Node, ...]:
+        graph = self.graph
+        nodes = tuple(map(graph.wrap, parts))
+        share = graph.node("share", attr=tuple(n.width for n in nodes))
+        mean = share * sum_nodes([row_sum(n) for n in nodes])
+        centred = [n - mean for n in nodes]
+        variance = share * sum_nodes([row_dot(c, c) for c in centred])
+        scale = 1.0 / self.pointwise("sqrt", variance + epsilon)
+        result: list[Node] = []
+        for k, (node, c) in enumerate(zip(nodes, centred, strict=True)):
+            suffix = name if len(nodes) == 1 else f"{name}{k + 1}"
+            gain = self._learned(f"gain_{suffix}", "gain", node.width, 1.0)
+            shift = self._learned(f"shift_{suffix}", "shift", node.width, 0.0)
+            result.append(gain * (c * scale) + shift)
+        return tuple(result)
+
+
+def row_sum(a: Node) -> Node:
+    """The sum over the columns, a value of width 1."""
+    return a.graph.node("row_sum", (a,), memory=a.memory)
+
+
+def row_dot(a: Node, b: Node) -> Node:
+    """The sum over the columns of a·b, a value of width 1."""
+    return a.graph.node("row_dot", (a, b), memory=a.memory or b.memory)
+
+
+def sum_nodes(nodes: list[Node]) -> Node:
+    """The sum of one or more nodes, added from the left."""
+    total = nodes[0]
+    for node in nodes[1:]:
+        total = total + node
+    return total

@@ -1,0 +1,89 @@
+"""A cell's program: its forward pass, and a backward pass for each set of wanted gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+
+from recurra.equations.adjoint import Key, adjoint, leaf_name
+from recurra.equations.cell import Cell, Traced
+from recurra.equations.graph import Node, Parameter
+from recurra.equations.lower import lower
+from recurra.equations.schedule import Schedule, schedule
+
+Wanted = frozenset[Key]
+"""The gradients asked for, by kind and name: frozen weights and plain data cost nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A forward pass that saves, and the backward pass that reads it.
+
+    Attributes:
+        forward: results are ("output", "") and ("saved", node id) of what the backward pass reads.
+        backward: results are the gradients, by :data:`Key`; those of the states are what it carries.
+        saved_states: the states whose value before each step is saved.
+    """
+
+    forward: Schedule
+    backward: Schedule
+    saved_states: frozenset[str]
+
+
+class Program:
+    """What engines run: the traced cell and its passes, each planned when first asked for."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.traced: Traced = cell.traced
+        self._training: dict[Wanted, Training] = {}
+        self._limit = len(self.traced.graph.nodes)
+
+    def __repr__(self) -> str:
+        return f"Program({self.cell.name})"
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The learned arrays, by name, in the order of their first use."""
+        return self.traced.graph.parameters
+
+    @cached_property
+    def inference(self) -> Schedule:
+        """The forward pass that saves nothing."""
+        return self._forward({})[0]
+
+    def training(self, wanted: Wanted) -> Training:
+        """The passes that give the wanted gradients."""
+        if wanted not in self._training:
+            self._training[wanted] = self._plan(wanted)
+        return self._training[wanted]
+
+    def _forward(self, saved: dict[Hashable, Node]) -> tuple[Schedule, dict[object, Node]]:
+        traced = self.traced
+        roots: dict[object, Node] = {("output", ""): traced.output, **saved}
+        for leaf, new in zip(traced.states, traced.new_states, strict=True):
+            roots["leaf", leaf_name(leaf)] = leaf
+            roots["new", leaf_name(leaf)] = new
+        copies, _ = lower(roots)
+        carried = tuple((copies["leaf", leaf_name(s)], copies["new", leaf_name(s)]) for s in traced.states)
+        results = {key: copies[key] for key in roots if key == ("output", "") or key in saved}
+        return schedule(carried, results), copies
+
+    def _plan(self, wanted: Wanted) -> Training:
+        gradients = adjoint(self.traced, wanted)
+        states = [leaf_name(s) for s in self.traced.states]
+        graph = self.traced.graph
+        roots: dict[object, Node] = dict(gradients)
+        for name, new in zip(states, self.traced.new_states, strict=True):
+            roots["carry", name] = next(
+                n for n in graph.nodes if n.op == "leaf" and n.attr == ("carry", name) and n.width == new.width
+            )
+        copies, saved = lower(roots, self._limit)
+        carried = tuple((copies["carry", s], copies["state", s]) for s in states)
+        results = {key: copies[key] for key in gradients if key[0] != "state"}
+        backward = schedule(carried, results)
+        reads = {n: node for n, node in saved.items() if n in backward.region}
+        keep: dict[Hashable, Node] = {("saved", leaf_name(leaf)): node for leaf, node in reads.items() if node.op != "leaf"}
+        saved_states = frozenset(leaf_name(node) for node in reads.values() if node.op == "leaf")
+        return Training(self._forward(keep)[0], backward, saved_states)

@@ -1,0 +1,5 @@
+"""Torch modules around the engines."""
+
+from recurra.layers.recurrent import Recurrent, State
+
+__all__ = ["Recurrent", "State"]

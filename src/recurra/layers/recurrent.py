@@ -1,0 +1,147 @@
+"""A stack of recurrent layers of any cell."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from recurra import cells
+from recurra.engines.sweep import sweep
+from recurra.equations import Cell
+from recurra.equations.program import Program
+
+State = tuple[Tensor, ...]
+"""One tensor for each state of the cell, ``[L, B, W]`` each."""
+
+
+class Recurrent(nn.Module):
+    """Layers of one cell, each reading the outputs of the one below.
+
+    The state goes in and comes out; nothing is hidden. Parameters are named by layer and by their name in the
+    equations: ``layers.0.W_i``, ``layers.0.U_i``, ``layers.0.b_i``; all start uniform in ±1/√H unless the equations
+    give a start of their own (a layer norm's gain).
+
+    Args:
+        cell: a cell, or the name of one in the zoo.
+        input_size: I, columns of the input.
+        hidden_size: H, units of each layer.
+        num_layers: L.
+        dropout: chance with which an element between two layers is set to zero while training.
+        engine: "auto" takes the fastest engine that serves the call; or the name of one.
+
+    Raises:
+        ValueError: a size below 1, a dropout outside [0, 1), an unknown cell, or a cell that cannot be stacked so.
+    """
+
+    def __init__(
+        self,
+        cell: str | Cell,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        engine: str = "auto",
+    ) -> None:
+        super().__init__()
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+            if size < 1:
+                raise ValueError(f"{name} is {size}; expected at least 1")
+        if not 0.0 <= dropout < 1.0:
+            raise ValueError(f"dropout is {dropout}; expected a probability from 0 up to, not including, 1")
+        self.cell = cells.get(cell) if isinstance(cell, str) else cell
+        self.program = Program(self.cell)
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.dropout, self.engine = dropout, engine
+        self.output_size = self._width(self.program.traced.output.width)
+        if len(self.cell.inputs) != 1 or self.cell.statics:
+            raise ValueError(
+                f"cell {self.cell.name} takes {', '.join((*self.cell.inputs, *self.cell.statics))}; a stack feeds one input"
+            )
+        self.layers = nn.ModuleList(
+            nn.ParameterDict(self._new_parameters(input_size if k == 0 else self.output_size)) for k in range(num_layers)
+        )
+        self.reset_parameters()
+
+    def _width(self, width: str | int, inputs: int | None = None) -> int:
+        sizes = {"I": inputs, "H": self.hidden_size}
+        if isinstance(width, int):
+            return width
+        size = sizes.get(width)
+        if size is None:
+            raise ValueError(f"cell {self.cell.name} has a width {width}, which this layer cannot know")
+        return size
+
+    def _new_parameters(self, inputs: int) -> dict[str, nn.Parameter]:
+        specs = self.program.parameters.values()
+        return {p.name: nn.Parameter(torch.empty([self._width(w, inputs) for w in p.shape])) for p in specs}
+
+    def reset_parameters(self) -> None:
+        """Draw every parameter anew."""
+        bound = 1.0 / math.sqrt(self.hidden_size)
+        with torch.no_grad():
+            for layer in self.layers:
+                for name, parameter in layer.items():  # type: ignore[operator]  # a ParameterDict
+                    initial = self.program.parameters[name].initial
+                    if initial is None:
+                        parameter.uniform_(-bound, bound)
+                    else:
+                        parameter.fill_(initial)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.cell.name}, {self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, "
+            f"dropout={self.dropout}, engine={self.engine!r}"
+        )
+
+    def initial_state(self, batch: int, like: Tensor | None = None) -> State:
+        """Zeros, ``[L, B, W]`` for each state, in the dtype and on the device of `like` (else of the parameters)."""
+        like = next(self.parameters()) if like is None else like
+        return tuple(
+            torch.zeros(self.num_layers, batch, self._width(w), dtype=like.dtype, device=like.device)
+            for w in self.cell.states.values()
+        )
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Run over a sequence.
+
+        Args:
+            x: input ``[B, T, I]``.
+            state: where to start, one ``[L, B, W]`` for each state of the cell; None is zeros.
+
+        Returns:
+            Output of the top layer ``[B, T, H]``, and the state after the last step.
+
+        Raises:
+            ValueError: a shape that does not fit; the message says which and what was expected.
+        """
+        if x.dim() != 3 or x.shape[-1] != self.input_size:
+            raise ValueError(f"input has shape {list(x.shape)}; expected [B, T, {self.input_size}]")
+        starts = self._layer_states(x, state)
+        values = x.transpose(0, 1)
+        finals: list[tuple[Tensor, ...]] = []
+        for k, (layer, start) in enumerate(zip(self.layers, starts, strict=True)):
+            if k > 0:
+                values = nn.functional.dropout(values, self.dropout, self.training)
+            values, final = sweep(self.program, (values,), start, dict(layer.items()), engine=self.engine)  # type: ignore[operator]
+            finals.append(final)
+        return values.transpose(0, 1), tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
+
+    def _layer_states(self, x: Tensor, state: State | None) -> list[tuple[Tensor | None, ...]]:
+        names = self.cell.states
+        if state is None:
+            return [(None,) * len(names)] * self.num_layers
+        if len(state) != len(names):
+            raise ValueError(f"{len(state)} states given; cell {self.cell.name} has {len(names)}: {', '.join(names)}")
+        for (name, width), s in zip(names.items(), state, strict=True):
+            expected = [self.num_layers, x.shape[0], self._width(width)]
+            if list(s.shape) != expected:
+                raise ValueError(f"state {name} has shape {list(s.shape)}; expected [L, B, W] = {expected}")
+        return [tuple(s[k] for s in state) for k in range(self.num_layers)]
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step: input ``[B, I]`` and state to output ``[B, H]`` and new state."""
+        output, state = self(x.unsqueeze(1), state)
+        return output[:, 0], state
