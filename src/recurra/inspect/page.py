@@ -1,0 +1,180 @@
+"""The report as a web page: one HTML text with its style inside, light and dark, nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+from html import escape
+
+_STYLE = """
+:root { color-scheme: light dark;
+  --paper: #fbfaf8; --card: #ffffff; --ink: #1d2125; --soft: #667079; --faint: #98a1a9; --rule: #e6e3dd;
+  --grid: #efece6;
+  --train: #2f6bd8; --valid: #d9541e; --plain: #1c8a6b; --wash: #f4f2ed;
+  --text: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
+  --math: "STIX Two Math", "Cambria Math", "Latin Modern Math", "STIX Two Text", Cambria, "DejaVu Serif", serif;
+  --code: ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+@media (prefers-color-scheme: dark) { :root {
+  --paper: #13161a; --card: #1a1e23; --ink: #e4e7ea; --soft: #9aa4ad; --faint: #6d7780; --rule: #2a3037;
+  --grid: #252b31;
+  --train: #6ea2ff; --valid: #ff9160; --plain: #4cc9a4; --wash: #20252b; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.55 var(--text);
+  -webkit-text-size-adjust: 100%; }
+main { max-width: 1080px; margin: 0 auto; padding: 44px 24px 64px; }
+.kicker { color: var(--soft); font-size: 13px; letter-spacing: .02em; }
+h1 { margin: 2px 0 6px; font-size: 32px; line-height: 1.2; font-weight: 650; letter-spacing: -.015em;
+  overflow-wrap: anywhere; }
+.lead { margin: 0; color: var(--soft); max-width: none; }
+h2 { margin: 44px 0 14px; font-size: 19px; font-weight: 620; letter-spacing: -.01em; }
+h3 { margin: 0 0 6px; font-size: 13.5px; font-weight: 600; }
+h3 small { font-weight: 400; font-size: 12.5px; color: var(--soft); margin-left: .5em; }
+p { max-width: 76ch; }
+.notice { margin: 18px 0 0; padding: 10px 14px; border-left: 3px solid var(--valid); background: var(--wash);
+  border-radius: 0 8px 8px 0; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 1px; margin: 28px 0 0;
+  background: var(--rule); border: 1px solid var(--rule); border-radius: 12px; overflow: hidden; }
+.figures div { background: var(--card); padding: 14px 16px 13px; }
+.figures dt { color: var(--soft); font-size: 12.5px; }
+.figures dd { margin: 1px 0 0; font-size: 25px; font-weight: 620; letter-spacing: -.02em;
+  font-variant-numeric: tabular-nums; }
+.figures .first dd { color: var(--valid); }
+.figures dd.note { font-size: 12.5px; font-weight: 400; letter-spacing: 0; color: var(--soft); min-height: 1.5em; }
+.panel { background: var(--card); border: 1px solid var(--rule); border-radius: 12px; padding: 14px 16px 10px; }
+.panel + .panels, .panels + .panels { margin-top: 14px; }
+.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(290px, 1fr)); gap: 14px; }
+.legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 0 0 6px; font-size: 13px; color: var(--soft); }
+.legend i { display: inline-block; width: 18px; height: 0; border-top: 2.5px solid; vertical-align: .28em;
+  margin-right: 6px; border-radius: 2px; }
+.legend .train { color: var(--train); } .legend .valid { color: var(--valid); } .legend .plain { color: var(--plain); }
+.legend span { color: var(--soft); }
+.scroll { overflow-x: auto; } .scroll .chart { min-width: 620px; }
+.chart { display: block; width: 100%; height: auto; font: 11px var(--text); }
+.chart text { fill: var(--soft); font-variant-numeric: tabular-nums; }
+.chart .grid { stroke: var(--grid); fill: none; } .chart .axis { stroke: var(--faint); fill: none; }
+.chart .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
+.line.faint { stroke: var(--train); stroke-width: 1; opacity: .26; }
+.line.train { stroke: var(--train); } .line.valid { stroke: var(--valid); } .line.plain { stroke: var(--plain); }
+.dot.train { fill: var(--train); } .dot.valid { fill: var(--valid); } .dot.plain { fill: var(--plain); }
+.ring { fill: none; stroke: var(--valid); stroke-width: 1.6; }
+.chart .mark { fill: var(--valid); font-weight: 600; font-size: 12px; }
+.hit rect { fill: transparent; } .tip { visibility: hidden; pointer-events: none; }
+.hit:hover .tip { visibility: visible; }
+.tip path { stroke: var(--faint); stroke-dasharray: 2 2; } .hit .tip .box { fill: var(--card); stroke: var(--rule); }
+.chart .tip text { fill: var(--ink); }
+.samples { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 14px; }
+.sample { min-width: 0; display: flex; flex-direction: column; } .sample.last { grid-column: 1 / -1; }
+.sample.last .panel { border-color: color-mix(in srgb, var(--train) 45%, var(--rule)); }
+.sample h3 { margin: 0 2px 6px; } .sample .panel { flex: 1; }
+pre { margin: 0; font: 12.5px/1.55 var(--code); white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4; }
+.sample pre { max-height: 232px; overflow: auto; } .sample.last pre { max-height: 420px; }
+.equations { padding: 18px 20px; overflow-x: auto; }
+.equations table { border-collapse: collapse; font: 18px/1.75 var(--math); }
+.equations td { padding: 0; white-space: pre; } .equations td:first-child { text-align: right; }
+.equations td:nth-child(2) { padding: 0 .45em; color: var(--soft); }
+.equations p { margin: 12px 0 0; color: var(--soft); font-size: 13.5px; white-space: pre-line; }
+.command { margin: 0 0 12px; } .command p { margin: 0 0 4px; }
+.command pre, .yaml { background: var(--wash); border: 1px solid var(--rule); border-radius: 8px; padding: 9px 13px; }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 24px; align-items: start; }
+.columns > section { min-width: 0; } .columns h2 { margin-bottom: 12px; }
+table.facts { width: 100%; border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; }
+.facts td { padding: 6px 0; border-bottom: 1px solid var(--rule); vertical-align: top; overflow-wrap: anywhere; }
+.facts td:first-child { color: var(--soft); padding-right: 18px; white-space: nowrap; }
+footer { margin-top: 52px; padding-top: 14px; border-top: 1px solid var(--rule); color: var(--faint);
+  font-size: 12.5px; }
+@media print { body { background: #fff; } .sample pre { max-height: none; } .panel, .figures { break-inside: avoid; } }
+"""
+
+
+def page(title: str, body: list[str]) -> str:
+    """The whole document: ``title`` as plain text, ``body`` as HTML pieces in order."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        # An empty icon keeps the browser from asking a server for one.
+        '<link rel="icon" href="data:,">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(piece for piece in body if piece)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def header(kicker: str, title: str, lead: str, notices: list[str]) -> str:
+    """The head of the page; all four are plain text."""
+    return (
+        f'<header><div class="kicker">{escape(kicker)}</div><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>'
+        + "".join(f'<p class="notice">{escape(notice)}</p>' for notice in notices)
+        + "</header>"
+    )
+
+
+def figures(cards: list[tuple[str, str, str]]) -> str:
+    """The headline figures: ``(name, value, note)`` each, the first one set apart by its colour."""
+    cells = [
+        f"<div{' class=first' if index == 0 else ''}><dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
+        f'<dd class="note">{escape(note)}</dd></div>'
+        for index, (name, value, note) in enumerate(cards)
+    ]
+    return f'<dl class="figures">{"".join(cells)}</dl>' if cells else ""
+
+
+def section(title: str, inner: str) -> str:
+    """A titled part of the page, left out where ``inner`` (HTML) is empty."""
+    return f"<section><h2>{escape(title)}</h2>\n{inner}\n</section>" if inner else ""
+
+
+def panel(inner: str, title: str = "", note: str = "", legend: list[tuple[str, str]] | None = None) -> str:
+    """A card with HTML inside, a plain title over it and a legend of ``(kind, label)``."""
+    if not inner:
+        return ""
+    small = f"<small>{escape(note)}</small>" if note else ""
+    head = f"<h3>{escape(title)}{small}</h3>" if title else ""
+    if legend:
+        keys = "".join(f'<div class="{kind}"><i></i><span>{escape(label)}</span></div>' for kind, label in legend)
+        head += f'<div class="legend">{keys}</div>'
+    return f'<div class="panel">{head}{inner}</div>'
+
+
+def sample(title: str, note: str, text: str, last: bool) -> str:
+    """One text written by the model."""
+    return (
+        f'<div class="sample{" last" if last else ""}"><h3>{escape(title)}<small>{escape(note)}</small></h3>'
+        f'<div class="panel"><pre>{escape(text)}</pre></div></div>'
+    )
+
+
+def equations(text: str, note: str) -> str:
+    """Equations, one a line, aligned at their first equals sign; lines without one span the columns."""
+    rows = []
+    for line in text.strip("\n").splitlines():
+        left, sign, right = line.partition(" = ")
+        if sign:
+            rows.append(f"<tr><td>{escape(left.strip())}</td><td>=</td><td>{escape(right.strip())}</td></tr>")
+        else:
+            rows.append(f'<tr><td colspan="3" style="text-align:left">{escape(line) or "&nbsp;"}</td></tr>')
+    under = f"<p>{escape(note)}</p>" if note else ""
+    return f'<div class="panel equations"><table>{"".join(rows)}</table>{under}</div>' if rows else ""
+
+
+def command(meaning: str, text: str) -> str:
+    """A command to copy, with what it does."""
+    return f'<div class="command"><p>{escape(meaning)}</p><pre>{escape(text)}</pre></div>'
+
+
+def facts(rows: list[tuple[str, str]]) -> str:
+    """A table of names and values."""
+    cells = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in rows)
+    return f'<table class="facts">{cells}</table>' if rows else ""
+
+
+def yaml(text: str) -> str:
+    """A configuration file, as it stands."""
+    return f'<pre class="yaml">{escape(text.rstrip())}</pre>' if text.strip() else ""
+
+
+def paragraph(text: str) -> str:
+    """A paragraph of plain text."""
+    return f"<p>{escape(text)}</p>"
+
+
+def footer(text: str) -> str:
+    """The last line of the page."""
+    return f"<footer>{escape(text)}</footer>"
