@@ -1,0 +1,137 @@
+"""A recurrent language model: the next token from all tokens before it."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recurra.layers import Recurrent, State
+
+
+class LanguageModel(nn.Module):
+    """Embedding, a stack of recurrent layers, and an output layer over the vocabulary.
+
+    Dropout acts on the embedding, between the layers and on the top output, never along time (Zaremba et al. 2014).
+
+    With `tied`, the output layer's weight is the embedding matrix itself (Press & Wolf 2016; Inan et al. 2016), and
+    only its bias is a parameter of its own. Where the recurrent output and the embedding differ in width, a learned
+    projection without bias brings the output to the embedding's width first.
+    """
+
+    def __init__(  # noqa: PLR0913 - the settings of a model, all but the first by keyword
+        self,
+        vocabulary_size: int,
+        *,
+        cell: str = "lstm",
+        embedding: int = 128,
+        hidden: int = 256,
+        layers: int = 1,
+        dropout: float = 0.0,
+        tied: bool = False,
+        engine: str = "auto",
+        init: float | None = None,
+    ) -> None:
+        """
+        Args:
+            vocabulary_size: number of tokens, V.
+            cell: name of the recurrent cell.
+            embedding: width of the embedding.
+            hidden: width of each recurrent layer, H.
+            layers: number of recurrent layers, L.
+            dropout: chance that a value is set to zero in training, from 0 up to, not including, 1.
+            tied: whether the output layer shares the embedding's weight.
+            engine: which engine runs the recurrent layers.
+            init: every parameter is drawn from uniform(-init, init), as Zaremba does, but those whose equations give
+                them a value to start from (a layer norm's gain); None: each layer's own default.
+
+        Raises:
+            ValueError: a size is below 1, dropout is no such chance, init is not positive, or the cell is unknown.
+        """
+        super().__init__()
+        sizes = {"vocabulary_size": vocabulary_size, "embedding": embedding, "hidden": hidden, "layers": layers}
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{name}={size}: a language model needs at least 1")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout}: expected a probability from 0 up to, not including, 1")
+        if init is not None and init <= 0:
+            raise ValueError(f"init={init}: expected the largest size of a parameter, above 0, or None")
+        self.vocabulary_size = vocabulary_size
+        self.tied = tied
+        self.embedding = nn.Embedding(vocabulary_size, embedding)
+        self.recurrent = Recurrent(cell, embedding, hidden, num_layers=layers, dropout=dropout, engine=engine)
+        self.dropout = nn.Dropout(dropout)
+        self.projection: nn.Linear | None = None
+        width = self.recurrent.output_size
+        if tied and width != embedding:
+            self.projection = nn.Linear(width, embedding, bias=False)
+            width = embedding
+        bound = width**-0.5
+        # With tied weights nothing is registered twice, so the parameters can be saved by name as they are.
+        self.output_weight: nn.Parameter | None = None
+        if not tied:
+            self.output_weight = nn.Parameter(torch.empty(vocabulary_size, width).uniform_(-bound, bound))
+        self.output_bias = nn.Parameter(torch.empty(vocabulary_size).uniform_(-bound, bound))
+        if tied:
+            # The embedding's default, with a deviation of 1, is far too large for an output layer.
+            nn.init.uniform_(self.embedding.weight, -bound, bound)
+        if init is not None:
+            self._draw_uniform(init)
+
+    def _draw_uniform(self, bound: float) -> None:
+        starts = self.recurrent.program.parameters
+        for name, parameter in self.named_parameters():
+            place = name.rpartition(".")[2]
+            if not (name.startswith("recurrent.") and starts[place].initial is not None):
+                nn.init.uniform_(parameter, -bound, bound)
+
+    def initial_state(self, batch: int) -> State:
+        """The state before the first token, each tensor [L, B, width]."""
+        return self.recurrent.initial_state(batch, self.embedding.weight)
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Predict the token after each token.
+
+        Args:
+            tokens: int64 [B, T].
+            state: the state after the tokens before; None: the initial state.
+
+        Returns:
+            logits [B, T, V] and the state after the last token.
+        """
+        features, state = self.features(tokens, state)
+        return self.logits(features), state
+
+    def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """`forward` without the output layer, whose result may be far larger than everything before it.
+
+        Args:
+            tokens: int64 [B, T].
+            state: the state after the tokens before; None: the initial state.
+
+        Returns:
+            the recurrent layers' output [B, T, H] and the state after the last token.
+        """
+        return self.recurrent(self.dropout(self.embedding(tokens)), state)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """The output layer: logits [..., V] from features [..., H]."""
+        features = self.dropout(features)
+        if self.projection is not None:
+            features = self.projection(features)
+        weight = self.embedding.weight if self.output_weight is None else self.output_weight
+        return F.linear(features, weight, self.output_bias)
+
+    def step(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State, dict[str, Tensor]]:
+        """One step of `forward`, for decoding.
+
+        Args:
+            tokens: int64 [B].
+            state: the state after the tokens before; None: the initial state.
+
+        Returns:
+            logits [B, V], the state after the tokens, and further results by name (none here).
+        """
+        if state is None:
+            state = self.initial_state(len(tokens))
+        features, state = self.recurrent.step(self.dropout(self.embedding(tokens)), state)
+        return self.logits(features), state, {}
