@@ -21,6 +21,8 @@ _BITS = 1 / math.log(2)
 _POINTS = 500  # a curve is drawn with at most this many points; a screen shows no more
 _SHOWN_SAMPLES = 5
 _UNITS = {"char": "character", "word": "word"}
+# How a run ended, where it is worth a word: values of `ended_by` in describe.json.
+_ENDS = {"interrupted": "interrupted", "patience": "stopped early", "running": "not finished"}
 # Metrics of the loop that have a chart of their own: key -> title, note, whether the axis starts at zero.
 _LOOP_CHARTS = {
     "lr": ("Learning rate", "", True),
@@ -110,6 +112,8 @@ def _lead(run: _Run) -> str:
         steps = f"{run.history.rows[-1]['step']:,.0f}".replace(",", "\u202f")
         seconds = run.history.last("time")
         parts.append(f"{steps} steps in {duration(seconds)}" if seconds else f"{steps} steps")
+    if end := _ENDS.get(str(run.facts.get("ended_by"))):
+        parts.append(end)
     return ", ".join(parts)
 
 
@@ -145,7 +149,7 @@ def _figures(run: _Run) -> list[tuple[str, str, str]]:
     if speeds := [value for _, value in history.points("tokens_per_second")]:
         cards.append(("Speed", number(median(speeds)), f"{run.unit}s a second"))
     if isinstance(parameters := run.facts.get("parameters"), (int, float)):
-        cards.append(("Parameters", number(parameters), str(run.facts.get("engine") or "")))
+        cards.append(("Parameters", number(parameters), f"cell {run.setting('model.cell')}"))
     return cards
 
 
@@ -281,7 +285,10 @@ def _commands(run: _Run) -> str:
                 f"recurra score {folder} FILE",
             )
         )
-    pieces.append(page.command("Go on training from the last checkpoint.", f"recurra train --resume {folder}"))
+    steps = run.history.rows[-1]["step"] if run.history.rows else 0
+    # A run that came to its end needs a later one to go on.
+    later = f" train.steps={2 * int(steps)}" if run.facts.get("ended_by") in ("steps", "epochs", "seconds") else ""
+    pieces.append(page.command("Go on training from the last checkpoint.", f"recurra train --resume {folder}{later}"))
     return "".join(pieces)
 
 
