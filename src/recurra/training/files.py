@@ -1,0 +1,31 @@
+"""Writing a file so that at every moment either the old one or the new one is there, whole."""
+
+import os
+from pathlib import Path
+
+
+def replace_file(path: Path, data: bytes | memoryview) -> None:
+    """Write `data` to `path` in one atomic step, on the disk before it returns.
+
+    A kill, a full disk or a lost right to write leaves the old file as it was. Raises OSError.
+    """
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        with open(beside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a renaming inside `folder` survive a loss of power. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,133 @@
+"""A run from its settings to its end: data opened, folder made and locked, model built, trained, everything closed."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recurra.tasks.config import ConfigError
+from recurra.training.config import RESUMABLE, build_config, read_recipe, split_word, write_config
+from recurra.training.distributed import Ranks
+from recurra.training.loop import Outcome, train
+from recurra.training.observer import Observer
+from recurra.training.random_state import seed_everything
+from recurra.training.run_folder import RunFolder, RunFolderError
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended: its folder, how it ended, and whether this process is the one that speaks of it."""
+
+    folder: Path
+    outcome: Outcome
+    writer: bool
+
+
+def begin(name: str, task_class: Any, config: Any, observer: Observer) -> Ended:
+    """Train a new model on the task called `name`.
+
+    The run folder is `config.run`, or a fresh one under `runs/`. The data is opened before the folder is made, so data
+    that cannot be used leaves nothing behind. Raises ConfigError, RunFolderError, DivergenceError, what the task raises
+    for its data, and OSError.
+    """
+    ranks = Ranks.join()
+    device = choose_device(config.train.device, ranks)
+    task = task_class.open(config)
+    run = _folder_for(name, config, ranks)
+    try:
+        config.run = str(run.path)
+        seed_everything(config.seed)
+        model = task.model().to(device)
+        if not ranks.writer:
+            seed_everything(config.seed + ranks.rank)  # the same parameters everywhere, but dropout of its own
+        if ranks.writer:
+            task.save(run.path)
+        run.write_text("config.yaml", write_config(name, config))
+        outcome = train(task, model, config, run, observer, ranks)
+    finally:
+        run.close()
+    ranks.leave()
+    return Ended(run.path, outcome, ranks.writer)
+
+
+def resume(path: Path, words: Iterable[str], find_task: Callable[[str], Any], observer: Observer) -> Ended:
+    """Go on with the run in the folder `path`, with the settings `words` (`key=value`) changed.
+
+    `find_task` gives the class of the task by its name. Raises what `begin` raises, and CheckpointError.
+    """
+    ranks = Ranks.join()
+    run = RunFolder.resume(path) if ranks.writer else RunFolder.existing(path, writer=False)
+    try:
+        name, task_class, config = load_config(path, find_task, _allowed(words))
+        device = choose_device(config.train.device, ranks)
+        task = task_class.open(config)
+        model = task.model().to(device)
+        outcome = train(task, model, config, run, observer, ranks, resume=True)
+        run.write_text("config.yaml", write_config(name, config))
+    finally:
+        run.close()
+    ranks.leave()
+    return Ended(run.path, outcome, ranks.writer)
+
+
+def load_config(path: Path, find_task: Callable[[str], Any], words: Iterable[str] = ()) -> tuple[str, Any, Any]:
+    """Name of the task, its class, and the configuration of the run folder `path`.
+
+    Raises ConfigError, RunFolderError.
+    """
+    RunFolder.existing(path)
+    recipe = read_recipe(path / "config.yaml")
+    name = str(recipe.pop("task", ""))
+    task_class = find_task(name)
+    return name, task_class, build_config(task_class.Config, recipe, words)
+
+
+def load_model(path: Path, find_task: Callable[[str], Any], device: str = "auto") -> tuple[Any, torch.nn.Module]:
+    """The task and the best model of the run folder `path`, ready to predict. Raises ConfigError, CheckpointError, …"""
+    _, task_class, config = load_config(path, find_task)
+    task = task_class.load(config, path)
+    model = task.model()
+    RunFolder.existing(path).load_model(model)
+    return task, model.to(choose_device(device, Ranks())).eval()
+
+
+def choose_device(name: str, ranks: Ranks) -> torch.device:
+    """The device called `name`; `auto` is this process's GPU, or the CPU where there is none. Raises ConfigError."""
+    if name == "auto":
+        return torch.device("cuda", ranks.local) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"train.device={name!r} is no device; expected auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"train.device={name!r}: torch finds no GPU on this machine; expected auto or cpu")
+    return torch.device("cuda", ranks.local) if device.type == "cuda" and device.index is None else device
+
+
+def _folder_for(name: str, config: Any, ranks: Ranks) -> RunFolder:
+    """The locked folder of a new run; in processes that do not write, the same path."""
+
+    def make() -> RunFolder:
+        if config.run:
+            return RunFolder.create(Path(config.run))
+        stem = Path(config.data or "").name.partition(".")[0]
+        return RunFolder.fresh(f"{name}-{stem}" if stem else name)
+
+    own = make() if ranks.writer else None
+    path = ranks.from_writer(lambda: own.path if own else None)
+    if path is None:
+        raise RunFolderError("the first process made no run folder")
+    return own or RunFolder(path, writer=False)
+
+
+def _allowed(words: Iterable[str]) -> list[str]:
+    words = list(words)
+    for word in words:
+        key, _ = split_word(word)
+        if key not in RESUMABLE:
+            raise ConfigError(
+                f"{key} cannot change when a run goes on; these can: {', '.join(RESUMABLE)}. Start a new run for others"
+            )
+    return words
