@@ -45,6 +45,7 @@ class TextStream:
         epoch_batches: number of batches in an epoch.
         epoch: epochs completed.
         window: batches already given in the current epoch.
+        starts: where each row of this process begins in the text, int64 [B].
     """
 
     def __init__(self, ids: np.ndarray, *, batch: int, bptt: int, rank: int = 0, world: int = 1) -> None:
@@ -68,7 +69,7 @@ class TextStream:
         shortest, longer = divmod(targets, rows)
         numbers = np.arange(rank * batch, (rank + 1) * batch)
         # The first `longer` rows have one target more than the others.
-        self._starts = numbers * shortest + np.minimum(numbers, longer)  # [B]
+        self.starts = numbers * shortest + np.minimum(numbers, longer)  # [B]
         self._lengths = shortest + (numbers < longer)  # [B]
         self._columns = shortest + (longer > 0)
         # Counted on the shortest row, so that no process meets a window without a single target.
@@ -87,7 +88,7 @@ class TextStream:
         end = self._columns if self.window == self.epoch_batches - 1 else begin + self.bptt
         self.window += 1
         steps = np.arange(begin, end + 1)
-        places = self._starts[:, None] + steps  # [B, T + 1]
+        places = self.starts[:, None] + steps  # [B, T + 1]
         block = self.ids[np.minimum(places, len(self.ids) - 1)].astype(np.int64)
         targets = np.where(steps[:-1] < self._lengths[:, None], block[:, 1:], NO_TARGET)
         return Batch(

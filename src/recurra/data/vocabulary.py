@@ -63,7 +63,7 @@ class Vocabulary(ABC):
 
         Args:
             texts: pieces of whole lines.
-            minimum_count: symbols met fewer times than this become `<unk>`.
+            minimum_count: symbols met fewer times than this become `<unk>`; 1: keep all, and have no `<unk>`.
             maximum_size: symbols kept at most, the most frequent ones, `<unk>` included; the others become `<unk>`.
 
         Raises:
@@ -73,7 +73,7 @@ class Vocabulary(ABC):
         known = sorted((s for s in counts if s != UNKNOWN), key=lambda s: (-counts[s], s))
         kept = [s for s in known if counts[s] >= minimum_count]
         too_many = maximum_size is not None and len(kept) > maximum_size
-        if UNKNOWN in counts or len(kept) < len(known) or too_many:
+        if UNKNOWN in counts or minimum_count > 1 or too_many:
             if maximum_size is not None:
                 kept = kept[: max(maximum_size - 1, 0)]
             counts[UNKNOWN] += sum(counts[s] for s in known[len(kept) :])
@@ -110,6 +110,10 @@ class Vocabulary(ABC):
     @abstractmethod
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`."""
+
+    @abstractmethod
+    def count_words(self, ids: np.ndarray) -> int:
+        """How many words the text of `ids` [tokens] has: what stands between white space, and each line end."""
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary as JSON; a file that was there is replaced in one step.
@@ -189,6 +193,11 @@ class CharacterVocabulary(Vocabulary):
     def decode(self, ids: Iterable[int]) -> str:
         return "".join([self._written[i] for i in ids])
 
+    def count_words(self, ids: np.ndarray) -> int:
+        space = np.array([symbol.isspace() for symbol in self.symbols])[ids]
+        begins = ~space & np.concatenate([[True], space])[:-1]
+        return int(begins.sum() + (ids == self.line_end).sum())
+
 
 class WordVocabulary(Vocabulary):
     """One symbol for each word, numbered by falling frequency; words are what stands between white space.
@@ -218,6 +227,9 @@ class WordVocabulary(Vocabulary):
 
     def encode_lines(self, text: str, source: str = "the text", line: int = 1) -> np.ndarray:
         return self.encode(_ended(text), source, line)
+
+    def count_words(self, ids: np.ndarray) -> int:
+        return len(ids)
 
     def decode(self, ids: Iterable[int]) -> str:
         text = " ".join(["\n" if i == self.line_end else self.symbols[i] for i in ids])

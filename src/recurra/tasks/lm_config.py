@@ -1,0 +1,78 @@
+"""The settings of language modelling."""
+
+from dataclasses import dataclass, field
+
+from recurra.tasks.config import ConfigError, OptimizerConfig, TrainConfig, require_choice, require_range, setting
+
+
+@dataclass
+class ModelConfig:
+    """The model: embedding, a stack of recurrent layers of one cell, output layer."""
+
+    cell: str = setting("lstm", "the recurrent cell, by name; `recurra cells` lists them")
+    hidden: int = setting(256, "width of each recurrent layer, in units")
+    layers: int = setting(1, "number of recurrent layers")
+    embedding: int = setting(128, "width of the embedding, in units")
+    dropout: float = setting(
+        0.0, "chance that a value is dropped in training: on the embedding, between layers, on the top output"
+    )
+    tied: bool = setting(False, "share the embedding matrix with the output layer")
+    init: float | None = setting(None, "draw every parameter from uniform(-init, init); null: each layer's default")
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "layers", "embedding"):
+            require_range(f"model.{name}", getattr(self, name), 1)
+        require_range("model.dropout", self.dropout, 0, 0.99)
+        if self.init is not None and self.init <= 0:
+            raise ConfigError(f"model.init={self.init:g} is out of range: it must be above 0, or null")
+
+
+@dataclass
+class TextConfig:
+    """The text: what a symbol is, and which part is kept for validation."""
+
+    level: str = setting("char", "what the model predicts one after another: char (characters) or word")
+    valid: str = setting(
+        "0.1", "validation text: a fraction, taken from the end of the data, or the path of another file or folder"
+    )
+    valid_tokens: int | None = setting(None, "tokens of the validation text to use, from its start; null: all of them")
+    minimum_count: int = setting(1, "symbols met fewer times than this become <unk>; 1: keep all")
+    maximum_size: int | None = setting(
+        None, "size of the vocabulary, the most frequent symbols and <unk> for the others; null: no limit"
+    )
+
+    def __post_init__(self) -> None:
+        require_choice("text.level", self.level, ("char", "word"))
+        require_range("text.valid_tokens", self.valid_tokens, 2)
+        require_range("text.minimum_count", self.minimum_count, 1)
+        require_range("text.maximum_size", self.maximum_size, 2)
+        fraction = self.valid_fraction
+        if fraction is not None and not 0 < fraction < 1:
+            raise ConfigError(
+                f"text.valid={self.valid} is out of range: give a fraction above 0 and below 1 such as 0.1, or a path"
+            )
+
+    @property
+    def valid_fraction(self) -> float | None:
+        """The part of the data kept for validation, or None where `valid` is a path."""
+        try:
+            return float(self.valid)
+        except ValueError:
+            return None
+
+
+@dataclass
+class LanguageModellingConfig:
+    """All settings of a language model and its training."""
+
+    task: str = setting("lm", "the task: lm, language modelling")
+    data: str = setting("", "the text to learn: a .txt or .txt.gz file, or a folder of such files")
+    seed: int = setting(0, "seed of every random number")
+    run: str | None = setting(None, "the run folder; null: a fresh one under runs/")
+    engine: str = setting(
+        "auto", "what runs the recurrent layers; auto: the fastest that can, `recurra doctor` lists all"
+    )
+    model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
+    train: TrainConfig = field(default_factory=TrainConfig, metadata={"help": "the way through the data"})
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "how parameters change"})
+    text: TextConfig = field(default_factory=TextConfig, metadata={"help": "the text"})

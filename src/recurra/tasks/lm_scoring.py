@@ -1,0 +1,101 @@
+"""How likely a language model finds a text, with little memory: logits are made for a part of the places at once."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recurra.data import NO_TARGET, TextStream
+from recurra.models import LanguageModel
+
+# A long text is cut into this many rows at most, which are read side by side.
+ROWS = 32
+# Tokens before a row that are read first, without being scored, so that a row does not start without context.
+CONTEXT = 128
+# Tokens of a row that are read at once.
+WINDOW = 256
+# Numbers in the largest logits tensor: 16 MB in float32.
+LOGITS = 1 << 22
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode, and afterwards in the mode it was in."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+@torch.no_grad()
+def text_nats(model: LanguageModel, ids: np.ndarray) -> float:
+    """The negative log-probability, in nats, of all tokens of a text but the first, each given all before it.
+
+    The text is read in up to 32 rows side by side. Each row but the first begins with the state after the 128 tokens
+    before it, which stand for the whole text before it. Each token but the first is counted exactly once.
+
+    Args:
+        model: the model, in evaluation mode.
+        ids: the text, [tokens], at least 2.
+    """
+    targets = len(ids) - 1
+    rows = max(1, min(ROWS, targets // (8 * CONTEXT)))
+    stream = TextStream(ids, batch=rows, bptt=min(WINDOW, targets // rows))
+    device = model.output_bias.device
+    state = model.initial_state(1)
+    if rows > 1:
+        before = ids[stream.starts[1:, None] + np.arange(-CONTEXT, 0)].astype(np.int64)
+        _, others = model.features(torch.from_numpy(before).to(device))
+        state = tuple(torch.cat(pair, 1) for pair in zip(state, others, strict=True))
+    total = 0.0
+    while (batch := stream.next()) is not None:
+        features, state = model.features(batch.inputs.to(device), state)
+        total += _target_nats(model, features, batch.targets.to(device)).sum(dtype=torch.float64).item()
+    return total
+
+
+def line_nats(model: LanguageModel, lines: Sequence[np.ndarray]) -> list[float]:
+    """The negative log-probability, in nats, of each line on its own.
+
+    Args:
+        model: the model, in evaluation mode.
+        lines: the ids of each line, [tokens]; the first is context and not scored.
+    """
+    nats = np.zeros(len(lines))
+    # Lines of like length side by side, so that little is padding.
+    order = sorted(range(len(lines)), key=lambda i: len(lines[i]))
+    for numbers in (order[i : i + ROWS] for i in range(0, len(order), ROWS)):
+        nats[numbers] = _rows_nats(model, [lines[i] for i in numbers])
+    return nats.tolist()
+
+
+@torch.no_grad()
+def _rows_nats(model: LanguageModel, lines: list[np.ndarray]) -> np.ndarray:
+    """The nats of a few lines, float64 [lines]."""
+    longest = max(len(line) for line in lines)
+    inputs = np.zeros((len(lines), longest), dtype=np.int64)
+    targets = np.full((len(lines), longest), NO_TARGET, dtype=np.int64)
+    for row, line in enumerate(lines):
+        inputs[row, : len(line)] = line
+        targets[row, : max(len(line) - 1, 0)] = line[1:]
+    device = model.output_bias.device
+    state, total = None, np.zeros(len(lines))
+    for begin in range(0, longest - 1, WINDOW):
+        window = slice(begin, begin + WINDOW)
+        features, state = model.features(torch.from_numpy(inputs[:, window]).to(device), state)
+        nats = _target_nats(model, features, torch.from_numpy(targets[:, window]).to(device))
+        total += nats.sum(1, dtype=torch.float64).cpu().numpy()
+    return total
+
+
+def _target_nats(model: LanguageModel, features: Tensor, targets: Tensor) -> Tensor:
+    """The nats of each target, [B, T], 0 where there is none; from features [B, T, H] and targets [B, T]."""
+    size = max(1, LOGITS // model.vocabulary_size)
+    parts = zip(features.flatten(0, 1).split(size), targets.flatten().split(size), strict=True)
+    nats = [F.cross_entropy(model.logits(f), t, ignore_index=NO_TARGET, reduction="none") for f, t in parts]
+    return torch.cat(nats).view(targets.shape)
