@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from recurra.tasks.base import Task
 from recurra.tasks.config import OptimizerConfig, TrainConfig
 from recurra.training.config import build_config
 
@@ -19,6 +20,7 @@ SYMBOLS = 8
 
 @dataclass
 class ToyConfig:
+    task: str = "toy"
     data: str = ""
     seed: int = 0
     run: str | None = None
@@ -74,7 +76,8 @@ class ToyModel(nn.Module):
         return self.output(output), (state,)
 
 
-class ToyTask:
+class ToyTask(Task):
+    name = "toy"
     Config = ToyConfig
 
     def __init__(self, config: ToyConfig) -> None:
@@ -108,6 +111,9 @@ class ToyTask:
         logits, state = model(batch.inputs, state)
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
         return loss * (math.nan if self.calls == self.config.explode_at else 1.0), state
+
+    def evaluate(self, model: nn.Module, path: Path) -> dict[str, float]:
+        raise NotImplementedError
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         model.eval()

@@ -76,10 +76,16 @@ def test_a_recipe_is_checked_like_words():
 
 def test_a_written_configuration_is_read_back(tmp_path: Path):
     config = build_config(Config, None, ["data=x.txt", "train.steps=5", "optimizer.name=sgd"])
-    (tmp_path / "config.yaml").write_text(write_config("toy", config))
-    recipe = read_recipe(tmp_path / "config.yaml")
-    assert recipe.pop("task") == "toy"
-    assert build_config(Config, recipe) == config
+    (tmp_path / "config.yaml").write_text(write_config(config))
+    assert build_config(Config, read_recipe(tmp_path / "config.yaml")) == config
+
+
+def test_a_limit_in_the_words_replaces_those_of_the_recipe():
+    recipe = {"train": {"steps": 100, "seconds": 5, "batch": 3}}
+    train = build_config(Config, recipe, ["train.epochs=20"]).train
+    assert (train.steps, train.epochs, train.seconds, train.batch) == (None, 20, None, 3)
+    train = build_config(Config, recipe, ["train.batch=4"]).train
+    assert (train.steps, train.epochs, train.seconds, train.batch) == (100, None, 5, 4)
 
 
 @pytest.mark.parametrize("content", [b"a: [1", b"- a\n- b\n", b"\xff\xfe\x00"])

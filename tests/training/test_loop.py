@@ -53,7 +53,7 @@ def assert_same_end(folder: Path, other: Path) -> None:
 
 
 def test_it_learns_and_leaves_everything_behind(toy_task, toy_config):
-    ended = begin("toy", toy_task, toy_config("train.epochs=4"), Silent())
+    ended = begin(toy_task, toy_config("train.epochs=4"), Silent())
     lines = metrics(ended.folder)
     assert ended.outcome.reason == "epochs"
     assert ended.outcome.step == lines[-1]["step"] == 4 * 29
@@ -76,7 +76,7 @@ def test_the_state_is_carried_and_begins_anew_with_each_epoch(toy_task, toy_conf
             seen.append(None if state is None else (state[0].requires_grad, state[0].abs().sum().item()))
             return super().loss(model, batch, state)
 
-    begin("toy", Watching, toy_config("train.epochs=2"), Silent())
+    begin(Watching, toy_config("train.epochs=2"), Silent())
     assert [step for step, state in enumerate(seen) if state is None] == [0, 29]
     assert all(not history and size > 0 for history, size in filter(None, seen))
 
@@ -84,10 +84,10 @@ def test_the_state_is_carried_and_begins_anew_with_each_epoch(toy_task, toy_conf
 @pytest.mark.parametrize("step", [3, 10, 29, 30, 44, 58, 61])
 def test_killed_at_any_step_it_ends_as_if_it_had_not_been(toy_task, toy_config, step: int):
     words = ("train.epochs=3", "train.checkpoint_every=10", "optimizer.schedule=plateau", "train.validate_every=8")
-    whole = begin("toy", toy_task, toy_config(*words), Silent())
+    whole = begin(toy_task, toy_config(*words), Silent())
     config = toy_config(*words)
     with pytest.raises(Killed):
-        begin("toy", toy_task, config, Until(step, kill))
+        begin(toy_task, config, Until(step, kill))
     ended = resume(Path(config.run), [], lambda name: toy_task, Silent())
     assert ended.outcome.step == whole.outcome.step
     assert_same_end(ended.folder, whole.folder)
@@ -95,8 +95,8 @@ def test_killed_at_any_step_it_ends_as_if_it_had_not_been(toy_task, toy_config, 
 
 def test_interrupted_at_any_step_it_ends_as_if_it_had_not_been(toy_task, toy_config):
     words = ("train.epochs=2", "train.validate_every=9", "optimizer.schedule=cosine")
-    whole = begin("toy", toy_task, toy_config(*words), Silent())
-    ended = begin("toy", toy_task, toy_config(*words), Until(5, lambda: os.kill(os.getpid(), signal.SIGINT)))
+    whole = begin(toy_task, toy_config(*words), Silent())
+    ended = begin(toy_task, toy_config(*words), Until(5, lambda: os.kill(os.getpid(), signal.SIGINT)))
     assert (ended.outcome.reason, ended.outcome.step) == ("interrupted", 6)
     assert load_checkpoint(ended.folder / "checkpoint")["position"]["step"] == 6
     ended = resume(ended.folder, [], lambda name: toy_task, Until(31, lambda: os.kill(os.getpid(), signal.SIGTERM)))
@@ -115,23 +115,23 @@ def test_a_second_interruption_quits_at_once(toy_task, toy_config):
         os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        begin("toy", toy_task, config, Until(6, twice))
+        begin(toy_task, config, Until(6, twice))
     assert load_checkpoint(Path(config.run) / "checkpoint")["position"]["step"] == 4
 
 
 def test_a_run_that_is_over_can_be_made_longer(toy_task, toy_config):
-    ended = begin("toy", toy_task, toy_config("train.steps=12"), Silent())
+    ended = begin(toy_task, toy_config("train.steps=12"), Silent())
     again = resume(ended.folder, [], lambda name: toy_task, Silent())
     assert (again.outcome.reason, again.outcome.step) == ("steps", 12)
     longer = resume(ended.folder, ["train.steps=40"], lambda name: toy_task, Silent())
     assert longer.outcome.step == 40
-    whole = begin("toy", toy_task, toy_config("train.steps=40"), Silent())
+    whole = begin(toy_task, toy_config("train.steps=40"), Silent())
     first, second = (load_checkpoint(one.folder / "checkpoint")["model"] for one in (longer, whole))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
 def test_only_some_settings_may_change_when_a_run_goes_on(toy_task, toy_config):
-    ended = begin("toy", toy_task, toy_config("train.steps=3"), Silent())
+    ended = begin(toy_task, toy_config("train.steps=3"), Silent())
     with pytest.raises(ConfigError, match=r"train\.batch cannot change"):
         resume(ended.folder, ["train.batch=8"], lambda name: toy_task, Silent())
 
@@ -143,7 +143,7 @@ def test_it_stops_early_and_keeps_the_best(toy_task, toy_config):
             return {"valid_nats": abs(self.count - 3) + 1.0}
 
     config = toy_config("train.epochs=9", "train.validate_every=5", "train.patience=2")
-    ended = begin("toy", Worsening, config, Silent())
+    ended = begin(Worsening, config, Silent())
     assert (ended.outcome.reason, ended.outcome.step) == ("patience", 25)
     assert (ended.outcome.best, ended.outcome.best_step) == (1.0, 15)
     _, best = load_model(ended.folder, lambda name: toy_task, "cpu")
@@ -152,7 +152,7 @@ def test_it_stops_early_and_keeps_the_best(toy_task, toy_config):
 
 
 def test_without_validation_the_last_parameters_are_kept(toy_task, toy_config):
-    ended = begin("toy", toy_task, toy_config("train.steps=7", "train.validate_every=0"), Silent())
+    ended = begin(toy_task, toy_config("train.steps=7", "train.validate_every=0"), Silent())
     assert ended.outcome.best is None
     last = load_checkpoint(ended.folder / "checkpoint")["model"]
     torch.testing.assert_close(load_file(ended.folder / "model.safetensors"), dict(last), rtol=0, atol=0)
@@ -161,7 +161,7 @@ def test_without_validation_the_last_parameters_are_kept(toy_task, toy_config):
 def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoint(toy_task, toy_config):
     config = toy_config("explode_at=15", "train.checkpoint_every=6")
     with pytest.raises(DivergenceError) as caught:
-        begin("toy", toy_task, config, Silent())
+        begin(toy_task, config, Silent())
     assert "step 15" in str(caught.value)
     assert "optimizer.lr" in str(caught.value)
     saved = load_checkpoint(Path(config.run) / "checkpoint")
@@ -170,7 +170,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoint(toy_t
 
 
 def test_a_budget_of_seconds_ends_the_run(toy_task, toy_config):
-    ended = begin("toy", toy_task, toy_config("train.seconds=0.2"), Silent())
+    ended = begin(toy_task, toy_config("train.seconds=0.2"), Silent())
     assert ended.outcome.reason == "seconds"
     assert 0.2 <= ended.outcome.seconds < 2.0
 
@@ -178,7 +178,7 @@ def test_a_budget_of_seconds_ends_the_run(toy_task, toy_config):
 def test_clipping_limits_the_update_and_the_metrics_show_the_norm_before(toy_task, toy_config):
     words = ("train.steps=3", "optimizer.name=sgd", "optimizer.lr=1", "optimizer.clip=1e-6", "train.log_every=1")
     config = toy_config(*words)
-    ended = begin("toy", toy_task, config, Silent())
+    ended = begin(toy_task, config, Silent())
     start = toy_config(*words)
     torch.manual_seed(start.seed)
     fresh = toy_task.open(start).model().state_dict()

@@ -30,6 +30,9 @@ RESUMABLE = (
     "optimizer.clip_by",
 )
 
+# What ends a run.
+LIMITS = ("train.steps", "train.epochs", "train.seconds")
+
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -50,12 +53,17 @@ def settings(schema: type) -> list[Setting]:
 def build_config(schema: type[C], recipe: Mapping[str, Any] | None = None, words: Iterable[str] = ()) -> C:
     """An instance of the dataclass `schema` with the values of `recipe` (nested) and of `words` (`key=value`) put in.
 
-    A value may refer to the environment or to another setting, as in `data: ${oc.env:HOME}/texts`. Raises ConfigError
-    for a key that does not exist, naming the nearest, and for a value of the wrong type or out of its range.
+    Where `words` say when to stop (steps, epochs or seconds), what the recipe says of it no longer counts. A value may
+    refer to the environment or to another setting, as in `data: ${oc.env:HOME}/texts`. Raises ConfigError for a key
+    that does not exist, naming the nearest, and for a value of the wrong type or out of its range.
     """
     known = {setting.key: setting for setting in settings(schema)}
     values = dict(_flatten(recipe or {}))
-    values.update(split_word(word) for word in words)
+    given = dict(split_word(word) for word in words)
+    if not given.keys().isdisjoint(LIMITS):
+        # Who asks for 20 epochs does not want the recipe's 1000 steps to end them.
+        values = {key: value for key, value in values.items() if key not in LIMITS}
+    values.update(given)
     config = OmegaConf.structured(schema)
     for key, value in values.items():
         if key not in known:
@@ -83,9 +91,9 @@ def read_recipe(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def write_config(task: str, config: Any) -> str:
-    """The YAML text of a configuration and the name of its task; `read_recipe` reads it back."""
-    return OmegaConf.to_yaml(OmegaConf.create({"task": task, **dataclasses.asdict(config)}))
+def write_config(config: Any) -> str:
+    """The YAML text of a configuration; `read_recipe` reads it back."""
+    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
 
 
 def split_word(word: str) -> tuple[str, str]:

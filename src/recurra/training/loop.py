@@ -1,6 +1,5 @@
 """The training loop: plain, and ignorant of what task it trains."""
 
-import dataclasses
 import json
 import math
 import platform
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import recurra
+from recurra.tasks.base import Batch, Task
 from recurra.tasks.config import ConfigError
 from recurra.training.clipping import clip_gradients
 from recurra.training.distributed import ALONE, Ranks
@@ -44,17 +44,17 @@ class Outcome:
 class _Loss(nn.Module):
     """The task's loss as a module, so that gradients are averaged whatever part of the model the task calls."""
 
-    def __init__(self, task: Any, model: nn.Module) -> None:
+    def __init__(self, task: Task, model: nn.Module) -> None:
         super().__init__()
         self.task = task
         self.model = model
 
-    def forward(self, batch: Any, state: Any) -> tuple[Tensor, Any]:
+    def forward(self, batch: Batch, state: Any) -> tuple[Tensor, Any]:
         return self.task.loss(self.model, batch, state)
 
 
 def train(
-    task: Any,
+    task: Task,
     model: nn.Module,
     config: Any,
     run: RunFolder,
@@ -99,7 +99,9 @@ def train(
     with Interruption() as interruption:
         while reason is None:
             # One window forward and backward. At the end of an epoch the stream says None once.
-            batch = _move(stream.next() or stream.next(), device)
+            batch = stream.next() or stream.next()
+            if batch is None:
+                raise ValueError("the training data has no batch in an epoch; give more of it")
             rate = schedule.rate(at.step, at.epoch, plan.fraction(at))
             loss, carried = mean_loss(batch, None if batch.fresh else carried)
             optimizer.zero_grad(set_to_none=True)
@@ -162,7 +164,7 @@ def train(
     return Outcome(reason, at.step, at.seconds, at.best if at.best_step else None, at.best_step)
 
 
-def describe(task: Any, model: nn.Module, config: Any, ranks: Ranks) -> dict[str, Any]:
+def describe(task: Task, model: nn.Module, config: Any, ranks: Ranks) -> dict[str, Any]:
     """Facts of the data, the model and the machine, for `describe.json` and the report."""
     device = next(model.parameters()).device
     on_gpu = device.type == "cuda"
@@ -183,15 +185,6 @@ def _write_facts(run: RunFolder, facts: dict[str, Any], at: Position, reason: st
     end = {"ended_by": reason, "step": at.step, "seconds": round(at.seconds, 3)}
     best = {"best_valid_nats": at.best, "best_step": at.best_step} if at.best_step else {}
     run.write_text("describe.json", json.dumps({**facts, **end, **best}, indent=2, ensure_ascii=False) + "\n")
-
-
-def _move(batch: Any, device: torch.device) -> Any:
-    """The same batch with its tensors on `device`."""
-    if device.type == "cpu":
-        return batch
-    tensors = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-    moved = {name: value.to(device, non_blocking=True) for name, value in tensors.items() if isinstance(value, Tensor)}
-    return dataclasses.replace(batch, **moved)
 
 
 def _means(meter: Meter, ranks: Ranks) -> dict[str, float]:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from recurra.tasks.base import Task
 from recurra.tasks.config import ConfigError
 from recurra.training.config import RESUMABLE, build_config, read_recipe, split_word, write_config
 from recurra.training.distributed import Ranks
@@ -14,6 +16,9 @@ from recurra.training.loop import Outcome, train
 from recurra.training.observer import Observer
 from recurra.training.random_state import seed_everything
 from recurra.training.run_folder import RunFolder, RunFolderError
+
+# Gives a task's class by its name; `recurra.tasks.get`.
+FindTask = Callable[[str], type[Task]]
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,8 @@ class Ended:
     writer: bool
 
 
-def begin(name: str, task_class: Any, config: Any, observer: Observer) -> Ended:
-    """Train a new model on the task called `name`.
+def begin(task_class: type[Task], config: Any, observer: Observer) -> Ended:
+    """Train a new model, with a `config` of the task's own kind.
 
     The run folder is `config.run`, or a fresh one under `runs/`. The data is opened before the folder is made, so data
     that cannot be used leaves nothing behind. Raises ConfigError, RunFolderError, DivergenceError, what the task raises
@@ -35,7 +40,7 @@ def begin(name: str, task_class: Any, config: Any, observer: Observer) -> Ended:
     ranks = Ranks.join()
     device = choose_device(config.train.device, ranks)
     task = task_class.open(config)
-    run = _folder_for(name, config, ranks)
+    run = _folder_for(task_class.name, config, ranks)
     try:
         config.run = str(run.path)
         seed_everything(config.seed)
@@ -44,7 +49,7 @@ def begin(name: str, task_class: Any, config: Any, observer: Observer) -> Ended:
             seed_everything(config.seed + ranks.rank)  # the same parameters everywhere, but dropout of its own
         if ranks.writer:
             task.save(run.path)
-        run.write_text("config.yaml", write_config(name, config))
+        run.write_text("config.yaml", write_config(config))
         outcome = train(task, model, config, run, observer, ranks)
     finally:
         run.close()
@@ -52,7 +57,7 @@ def begin(name: str, task_class: Any, config: Any, observer: Observer) -> Ended:
     return Ended(run.path, outcome, ranks.writer)
 
 
-def resume(path: Path, words: Iterable[str], find_task: Callable[[str], Any], observer: Observer) -> Ended:
+def resume(path: Path, words: Iterable[str], find_task: FindTask, observer: Observer) -> Ended:
     """Go on with the run in the folder `path`, with the settings `words` (`key=value`) changed.
 
     `find_task` gives the class of the task by its name. Raises what `begin` raises, and CheckpointError.
@@ -60,33 +65,32 @@ def resume(path: Path, words: Iterable[str], find_task: Callable[[str], Any], ob
     ranks = Ranks.join()
     run = RunFolder.resume(path) if ranks.writer else RunFolder.existing(path, writer=False)
     try:
-        name, task_class, config = load_config(path, find_task, _allowed(words))
+        task_class, config = load_config(path, find_task, _allowed(words))
         device = choose_device(config.train.device, ranks)
         task = task_class.open(config)
         model = task.model().to(device)
         outcome = train(task, model, config, run, observer, ranks, resume=True)
-        run.write_text("config.yaml", write_config(name, config))
+        run.write_text("config.yaml", write_config(config))
     finally:
         run.close()
     ranks.leave()
     return Ended(run.path, outcome, ranks.writer)
 
 
-def load_config(path: Path, find_task: Callable[[str], Any], words: Iterable[str] = ()) -> tuple[str, Any, Any]:
-    """Name of the task, its class, and the configuration of the run folder `path`.
+def load_config(path: Path, find_task: FindTask, words: Iterable[str] = ()) -> tuple[type[Task], Any]:
+    """The task's class and the configuration of the run folder `path`.
 
     Raises ConfigError, RunFolderError.
     """
     RunFolder.existing(path)
     recipe = read_recipe(path / "config.yaml")
-    name = str(recipe.pop("task", ""))
-    task_class = find_task(name)
-    return name, task_class, build_config(task_class.Config, recipe, words)
+    task_class = find_task(str(recipe.get("task")))
+    return task_class, build_config(task_class.Config, recipe, words)
 
 
-def load_model(path: Path, find_task: Callable[[str], Any], device: str = "auto") -> tuple[Any, torch.nn.Module]:
+def load_model(path: Path, find_task: FindTask, device: str = "auto") -> tuple[Task, nn.Module]:
     """The task and the best model of the run folder `path`, ready to predict. Raises ConfigError, CheckpointError, …"""
-    _, task_class, config = load_config(path, find_task)
+    task_class, config = load_config(path, find_task)
     task = task_class.load(config, path)
     model = task.model()
     RunFolder.existing(path).load_model(model)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recurra.tasks.base import Stream
 from recurra.training.checkpoint import CheckpointError
 from recurra.training.distributed import Ranks
 from recurra.training.progress import Meter, Position
@@ -32,7 +33,7 @@ class Snapshot:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     schedule: Schedule
-    stream: Any
+    stream: Stream
     at: Position
     meter: Meter
 
