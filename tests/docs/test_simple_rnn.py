@@ -10,15 +10,14 @@ import torch
 from recurra.layers import Recurrent
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "simple_rnn.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```\n(?:```text\n(.*?)^```\n)?", PAGE.read_text(encoding="utf-8"), re.M | re.S)
-NUMBER = re.compile(r"-?\d+\.?\d*(?:e[+-]\d+)?")
+CODE = re.findall(r"^```python\n(.*?)^```\n", PAGE.read_text(encoding="utf-8"), re.M | re.S)[0]
 
 
 @pytest.fixture(scope="module")
 def network() -> dict:
     """The names that the page's first block defines."""
     names: dict = {}
-    exec(compile(BLOCKS[0][0], PAGE.name, "exec"), names)
+    exec(compile(CODE, PAGE.name, "exec"), names)
     return names
 
 
@@ -31,7 +30,7 @@ def problem(sizes: tuple[int, int, int, int]) -> tuple[dict[str, np.ndarray], np
 
 
 def test_it_is_thirty_lines():
-    assert len([line for line in BLOCKS[0][0].splitlines() if line.strip()]) <= 30
+    assert len([line for line in CODE.splitlines() if line.strip()]) <= 30
 
 
 @pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (2, 7, 3, 5)])
@@ -74,13 +73,3 @@ def test_the_engine_computes_the_same(network, dtype, tolerance, sizes):
     np.testing.assert_allclose(last[0].detach(), h[:, -1], rtol=tolerance, atol=tolerance)
     for ours, theirs in zip(gradients, wanted, strict=True):
         np.testing.assert_allclose(theirs, ours, rtol=tolerance, atol=tolerance)
-
-
-def test_the_page_runs_and_prints_what_it_says(capsys):
-    names: dict = {}
-    for code, said in BLOCKS:
-        exec(compile(code, PAGE.name, "exec"), names)
-        printed = capsys.readouterr().out
-        assert NUMBER.sub("#", printed) == NUMBER.sub("#", said)
-        for found, expected in zip(NUMBER.findall(printed), NUMBER.findall(said), strict=True):
-            assert float(found) == pytest.approx(float(expected), rel=0.05, abs=0.01)
