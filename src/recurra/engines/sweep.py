@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from torch import Tensor
 
-from recurra.engines import eager
+from recurra.engines import eager, library, native
 from recurra.engines.widths import Call
+from recurra.equations import nearest
 from recurra.equations.program import Program
 
-ENGINES = ("auto", "eager")
+ENGINES = ("auto", "eager", "native")
+_log = logging.getLogger("recurra.engines")
 
 
 def sweep(
@@ -30,14 +34,50 @@ def sweep(
         state: its initial states, each ``[B, W]``; None is zeros.
         parameters: its learned arrays, by name.
         statics: its per-sequence inputs, each ``[B, W]``.
-        engine: "auto" takes the fastest that serves the call.
+        engine: "native", "eager", or "auto": native where it can serve the call, else eager. Which one it is, and
+            why, goes to the log ``recurra.engines`` once for each cell.
 
     Returns:
         Outputs ``[T, B, W]`` and the final states, each ``[B, W]``.
 
     Raises:
-        ValueError: the arrays do not fit the cell, or the engine cannot serve the call.
+        ValueError: the arrays do not fit the cell, or the engine named cannot serve the call.
     """
     call = Call(program, tuple(inputs), tuple(statics), tuple(state), parameters)
     call.widths  # noqa: B018  # checks every shape before any work
-    return eager.sweep(call)
+    chosen, reason = choose(call, engine)
+    _tell(program.cell.name, chosen, reason)
+    return native.sweep(call) if chosen == "native" else eager.sweep(call)
+
+
+def choose(call: Call, engine: str) -> tuple[str, str]:
+    """The engine that will run a call, and why.
+
+    Raises:
+        ValueError: there is no engine of that name, or it cannot serve the call.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"there is no engine `{engine}`{nearest(engine, ENGINES)} Expected one of {', '.join(ENGINES)}")
+    if engine == "eager":
+        return "eager", "it was asked for"
+    obstacle = _missing_library() or native.obstacle(call)
+    if obstacle is None:
+        return "native", "it was asked for" if engine == "native" else "it serves float32 on the CPU"
+    if engine == "native":
+        raise ValueError(f"the native engine cannot serve this call: {obstacle}. Use engine='eager' or 'auto'")
+    return "eager", f"the native engine cannot serve this: {obstacle}"
+
+
+@cache
+def _missing_library() -> str | None:
+    try:
+        library.load()
+        library.kernels()
+    except library.NativeLibraryError as error:
+        return str(error)
+    return None
+
+
+@cache
+def _tell(cell: str, engine: str, reason: str) -> None:
+    _log.info("cell %s runs on the %s engine: %s", cell, engine, reason)

@@ -25,6 +25,7 @@ class Traced:
         states: likewise for the states, as they stand before the step.
         output: what the step gives out.
         new_states: the states after the step, in the order of `states`.
+        size: how many nodes the step has; what is derived from it is added to the graph behind them.
     """
 
     graph: Graph
@@ -33,6 +34,7 @@ class Traced:
     states: tuple[Node, ...]
     output: Node
     new_states: tuple[Node, ...]
+    size: int
 
 
 class Cell:
@@ -118,7 +120,7 @@ class Cell:
             known = [n for n in dir(language) if not n.startswith("_")]
             happened = f"the name `{error.name}` is not known{nearest(str(error.name), known)}"
             raise CellError(self._locate(error, happened), "Import it from recurra.equations") from error
-        return Traced(graph, inputs, statics, states, output, new_states)
+        return Traced(graph, inputs, statics, states, output, new_states, len(graph.nodes))
 
     def _check_result(self, graph: Graph, result: Any) -> tuple[Node, tuple[Node, ...]]:
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], (tuple, list))):

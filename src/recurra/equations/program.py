@@ -38,7 +38,6 @@ class Program:
         self.cell = cell
         self.traced: Traced = cell.traced
         self._training: dict[Wanted, Training] = {}
-        self._limit = len(self.traced.graph.nodes)
 
     def __repr__(self) -> str:
         return f"Program({self.cell.name})"
@@ -79,7 +78,7 @@ class Program:
             roots["carry", name] = next(
                 n for n in graph.nodes if n.op == "leaf" and n.attr == ("carry", name) and n.width == new.width
             )
-        copies, saved = lower(roots, self._limit)
+        copies, saved = lower(roots, self.traced.size)
         carried = tuple((copies["carry", s], copies["state", s]) for s in states)
         results = {key: copies[key] for key in gradients if key[0] != "state"}
         backward = schedule(carried, results)

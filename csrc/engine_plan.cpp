@@ -1,0 +1,183 @@
+// Taking a plan in: copying its tables, checking them, and working out sizes.
+#include "engine_plan.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+namespace {
+
+// A tape's rows are taken a tile at a time so that everything they touch stays in the first-level cache.
+constexpr int64_t kTileBytes = 32 * 1024;
+constexpr int32_t kMostTileRows = 64;
+// With fewer rows than this, products outside the loop take several steps at once to fill the registers.
+constexpr int64_t kFullRows = 8;
+constexpr int64_t kBlockRows = 28;
+// Multiply-adds below which a second thread costs more than it brings.
+constexpr int64_t kThreadWork = 200000;
+
+template <class T>
+std::vector<T> table(const T *from, int32_t count) {
+  return std::vector<T>(from, from + count);
+}
+
+bool inside(int32_t index, size_t count) { return index >= 0 && static_cast<size_t>(index) < count; }
+
+const char *check(const rc_plan &p) {
+  for (const auto &v : p.values)
+    if (!inside(v.array, p.arrays.size()) || v.column < 0 || v.width < 1 ||
+        (p.arrays[v.array].kind != RC_CONSTANT && v.column + v.width > p.padded(v.array)))
+      return "a value lies outside its array";
+  for (const auto &b : p.blocks)
+    if (!inside(b.matrix, p.matrices.size()) || b.n0 % RC_LANE || b.k0 < 0 || b.k0 + b.k > p.matrices[b.matrix].k ||
+        b.n0 + b.n > round_up(p.matrices[b.matrix].n, RC_LANE))
+      return "a block lies outside its matrix";
+  for (const auto &q : p.products)
+    if (!inside(q.operand, p.values.size()) || !inside(q.target, p.values.size()) ||
+        !inside(q.matrix, p.matrices.size()) || (q.start != -1 && !inside(q.start, p.values.size())))
+      return "a product names a value or a matrix that does not exist";
+  for (const auto &o : p.operands)
+    if (!inside(o.value, p.values.size())) return "a tape names a value that does not exist";
+  for (const auto &s : p.stages) {
+    if (s.product_begin > s.product_end || !inside(s.product_end, p.products.size() + 1) ||
+        s.code_begin > s.code_end || !inside(s.code_end, p.instructions.size() + 1) ||
+        s.operand_begin > s.operand_end || !inside(s.operand_end, p.operands.size() + 1))
+      return "a stage reaches beyond its tables";
+    for (int32_t i = s.code_begin; i < s.code_end; i++) {
+      const auto &c = p.instructions[i];
+      if (c.op < 0 || c.op >= RC_OP_COUNT) return "an instruction of the tape is unknown";
+      for (int32_t index : {c.dst, c.a, c.b, c.c})
+        if (index != -1 && !inside(index, s.operand_end - s.operand_begin))
+          return "an instruction names an operand that does not exist";
+    }
+  }
+  for (const auto &c : p.carried)
+    for (int32_t index : {c.given, c.first, c.last, c.out})
+      if (!inside(index, p.values.size())) return "a state names a value that does not exist";
+  for (const auto &s : p.sums)
+    if (s.pair_begin > s.pair_end || !inside(s.pair_end, p.pairs.size() + 1)) return "a sum reaches beyond its pairs";
+  return nullptr;
+}
+
+int32_t tile_rows(const rc_plan &p, const rc_stage &s) {
+  int64_t bytes = 0;
+  for (int32_t i = s.operand_begin; i < s.operand_end; i++) {
+    const auto &v = p.values[p.operands[i].value];
+    const int32_t kind = p.arrays[v.array].kind;
+    if (kind != RC_ONCE && kind != RC_CONSTANT) bytes += 4 * round_up(v.width, RC_LANE);
+  }
+  return static_cast<int32_t>(std::clamp<int64_t>(bytes ? kTileBytes / bytes : kMostTileRows, 1, kMostTileRows));
+}
+
+void work_out(rc_plan &p) {
+  int64_t widest = RC_LANE;
+  for (size_t a = 0; a < p.arrays.size(); a++) widest = std::max(widest, p.padded(static_cast<int32_t>(a)));
+  p.zeros.assign(widest, 0.0f);
+  p.max_tile = 1;
+  for (const auto &s : p.stages) {
+    p.tile.push_back(tile_rows(p, s));
+    p.max_tile = std::max(p.max_tile, p.tile.back());
+    if (s.region == RC_REGION_BEFORE || s.region == RC_REGION_AFTER) p.outside_loop[s.pass] = true;
+    for (int32_t i = s.product_begin; i < s.product_end; i++) {
+      const auto &m = p.matrices[p.products[i].matrix];
+      p.products_per_row[s.pass] += static_cast<int64_t>(m.k) * m.n;
+    }
+  }
+  for (const auto &m : p.matrices) {
+    p.matrix_offset.push_back(p.packed_floats[m.pass]);
+    p.packed_floats[m.pass] += round_up(p.kernels->packed_size(m.k, m.n), RC_LANE);
+  }
+  for (const auto &s : p.sums)
+    for (int32_t i = s.pair_begin; i < s.pair_end; i++)
+      if (s.kind == 0)
+        p.sum_scratch = std::max(p.sum_scratch, p.kernels->gemm_tn_scratch(p.values[p.pairs[i].adjoint].width,
+                                                                          p.values[p.pairs[i].operand].width));
+  p.sum_scratch = round_up(p.sum_scratch, RC_LANE);
+}
+
+}  // namespace
+
+rc_split::rc_split(const rc_plan &plan, int32_t pass, int64_t steps, int64_t rows, int32_t most) {
+  threads = std::max(most, 1);
+  if (plan.products_per_row[pass] * steps * rows < kThreadWork) threads = 1;
+  rows_a_thread = (rows + threads - 1) / threads;
+  block = 1;
+  if (plan.outside_loop[pass] && rows_a_thread < kFullRows)
+    block = std::min(steps, (kBlockRows + rows_a_thread - 1) / rows_a_thread);
+}
+
+int64_t rc_shared_floats(const rc_plan &plan, int32_t array, int64_t steps, int64_t rows) {
+  switch (plan.arrays[array].kind) {
+    case RC_ONCE: return plan.padded(array);
+    case RC_ROWS: return plan.padded(array) * rows;
+    case RC_TIMED: return plan.padded(array) * rows * (steps + 1);
+    default: return 0;
+  }
+}
+
+int64_t rc_thread_floats(const rc_plan &plan, int32_t array, const rc_split &split) {
+  switch (plan.arrays[array].kind) {
+    case RC_BLOCK: return plan.padded(array) * split.rows_a_thread * split.block;
+    case RC_THREAD: return plan.padded(array) * split.rows_a_thread;
+    case RC_LOCAL: return plan.padded(array) * plan.max_tile;
+    default: return 0;
+  }
+}
+
+extern "C" {
+
+int32_t rc_engine_version(void) { return RC_ENGINE_VERSION; }
+
+rc_plan *rc_plan_new(const rc_plan_spec *spec, const rc_kernels *kernels, char *error, int64_t error_size) {
+  const char *wrong = nullptr;
+  if (spec->size != sizeof(rc_plan_spec) || spec->version != RC_ENGINE_VERSION) wrong = "the plan is of another version";
+  rc_plan *plan = nullptr;
+  if (!wrong) {
+    plan = new rc_plan{kernels,
+                       table(spec->array, spec->arrays),
+                       table(spec->value, spec->values),
+                       table(spec->matrix, spec->matrices),
+                       table(spec->block, spec->blocks),
+                       table(spec->product, spec->products),
+                       table(spec->operand, spec->operands),
+                       table(spec->instruction, spec->instructions),
+                       table(spec->stage, spec->stages),
+                       table(spec->carry, spec->carried),
+                       table(spec->sum, spec->sums),
+                       table(spec->pair, spec->pairs),
+                       table(spec->constant, spec->constants),
+                       {}, {}, {}, {0, 0}, {0, 0}, 1, 0, {false, false}};
+    wrong = check(*plan);
+  }
+  if (wrong) {
+    snprintf(error, static_cast<size_t>(error_size), "%s", wrong);
+    delete plan;
+    return nullptr;
+  }
+  work_out(*plan);
+  return plan;
+}
+
+void rc_plan_free(rc_plan *plan) { delete plan; }
+
+int64_t rc_packed_floats(const rc_plan *plan, int32_t pass) { return plan->packed_floats[pass]; }
+
+int64_t rc_kept_floats(const rc_plan *plan, int64_t steps, int64_t rows) {
+  int64_t floats = 0;
+  for (size_t a = 0; a < plan->arrays.size(); a++)
+    if (plan->arrays[a].pass == -1) floats += rc_shared_floats(*plan, static_cast<int32_t>(a), steps, rows);
+  return floats;
+}
+
+int64_t rc_work_floats(const rc_plan *plan, int32_t pass, int64_t steps, int64_t rows, int32_t threads) {
+  const rc_split split(*plan, pass, steps, rows, threads);
+  int64_t shared = 0, own = plan->sum_scratch;
+  for (size_t a = 0; a < plan->arrays.size(); a++)
+    if (plan->arrays[a].pass == pass) {
+      shared += rc_shared_floats(*plan, static_cast<int32_t>(a), steps, rows);
+      own += rc_thread_floats(*plan, static_cast<int32_t>(a), split);
+    }
+  return shared + own * split.threads;
+}
+
+}  // extern "C"

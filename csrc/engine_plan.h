@@ -1,0 +1,46 @@
+// A plan as the engine holds it.
+#pragma once
+#include <vector>
+
+#include "engine.h"
+
+static inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+struct rc_plan {
+  const rc_kernels *kernels;
+  std::vector<rc_array> arrays;
+  std::vector<rc_value> values;
+  std::vector<rc_matrix> matrices;
+  std::vector<rc_block> blocks;
+  std::vector<rc_product> products;
+  std::vector<rc_tape_operand> operands;
+  std::vector<rc_instruction> instructions;
+  std::vector<rc_stage> stages;
+  std::vector<rc_carried> carried;
+  std::vector<rc_sum> sums;
+  std::vector<rc_pair> pairs;
+  std::vector<float> constants;
+  std::vector<float> zeros;            // a row of zeros for absent arrays
+  std::vector<int32_t> tile;           // rows of a tile, by stage
+  std::vector<int64_t> matrix_offset;  // floats from the start of the pass's packed memory
+  int64_t packed_floats[2];
+  int64_t products_per_row[2];         // multiply-adds of one row of one step
+  int32_t max_tile;
+  int64_t sum_scratch;                 // floats for gemm_tn, by thread
+  bool outside_loop[2];                // the pass has stages before or after the loop
+
+  int64_t padded(int32_t array) const { return round_up(arrays[array].width, RC_LANE); }
+};
+
+// How a call is split: rows over threads, steps into blocks.
+struct rc_split {
+  int32_t threads;
+  int64_t rows_a_thread;   // at most
+  int64_t block;           // steps of a block
+
+  rc_split(const rc_plan &plan, int32_t pass, int64_t steps, int64_t rows, int32_t threads);
+};
+
+// Floats of an array kept for the whole call (ONCE, ROWS, TIMED) and of one thread's (BLOCK, THREAD, LOCAL).
+int64_t rc_shared_floats(const rc_plan &plan, int32_t array, int64_t steps, int64_t rows);
+int64_t rc_thread_floats(const rc_plan &plan, int32_t array, const rc_split &split);

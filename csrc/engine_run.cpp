@@ -1,0 +1,287 @@
+// Running a pass. Each thread takes its rows through the whole sequence; nothing waits inside the loop.
+#include <omp.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "engine_plan.h"
+
+namespace {
+
+// Where an array lies for one thread.
+struct Place {
+  float *base;
+  int64_t rs, ts;
+  int64_t row0, step0;   // the row and the step at `base`
+};
+
+// Rows of an adjoint that one unit of a weight gradient takes; the other threads take the others.
+constexpr int64_t kSumRows = 128;
+
+class Worker {
+ public:
+  Worker(const rc_plan &plan, int32_t pass, const rc_call &call, const rc_split &split, int32_t thread)
+      : plan_(plan), kernels_(*plan.kernels), pass_(pass), call_(call), split_(split) {
+    row0_ = std::min<int64_t>(call.rows * thread / split.threads, call.rows);
+    row1_ = call.rows * (thread + 1) / split.threads;
+    place(thread);
+  }
+
+  void once(int32_t region) {
+    for (size_t s = 0; s < plan_.stages.size(); s++)
+      if (here(s, region)) stage(s, 0, 1, 0, 1);
+  }
+
+  // All regions from the sequence's start to its end, for this thread's rows.
+  void sequence() {
+    if (row0_ == row1_) return;
+    clear_sums();
+    const int64_t first = pass_ == 0 ? 0 : call_.steps - 1, last = call_.steps - 1 - first;
+    for (const auto &c : plan_.carried)
+      if (c.pass == pass_) copy(c.first, c.given, first);
+    rows(RC_REGION_SEQUENCE);
+    for (int64_t done = 0; done < call_.steps; done += split_.block) {
+      const int64_t count = std::min(split_.block, call_.steps - done);
+      const int64_t low = pass_ == 0 ? done : call_.steps - done - count;
+      for (auto &p : places_) p.step0 = p.step0 < 0 ? -1 : low;
+      block(RC_REGION_BEFORE, low, count);
+      for (int64_t i = 0; i < count; i++) loop(pass_ == 0 ? low + i : low + count - 1 - i);
+      block(RC_REGION_AFTER, low, count);
+    }
+    rows(RC_REGION_SEQUENCE_AFTER);
+    for (const auto &c : plan_.carried)
+      if (c.pass == pass_) copy(c.out, c.last, last);
+  }
+
+  // Sums over all rows and steps, shared unit by unit: whoever is free takes the next, and each unit is summed in one
+  // order whoever takes it.
+  void sums(std::atomic<int64_t> &next) {
+    int64_t unit = 0, mine = next++;
+    for (const auto &s : plan_.sums) {
+      if (s.pass != pass_) continue;
+      const int64_t width = plan_.values[plan_.pairs[s.pair_begin].adjoint].width;
+      const int64_t units = s.kind == 2 ? 1 : (width + kSumRows - 1) / kSumRows;
+      for (int64_t u = 0; u < units; u++, unit++)
+        if (unit == mine) {
+          sum(s, width * u / units, width * (u + 1) / units);
+          mine = next++;
+        }
+    }
+  }
+
+ private:
+  bool here(size_t s, int32_t region) const {
+    return plan_.stages[s].pass == pass_ && plan_.stages[s].region == region;
+  }
+
+  void place(int32_t thread) {
+    float *kept = call_.kept, *work = call_.work;
+    int64_t own = plan_.sum_scratch;
+    for (size_t a = 0; a < plan_.arrays.size(); a++)
+      if (plan_.arrays[a].pass == pass_) own += rc_thread_floats(plan_, static_cast<int32_t>(a), split_);
+    int64_t shared = 0;
+    for (size_t a = 0; a < plan_.arrays.size(); a++)
+      if (plan_.arrays[a].pass == pass_)
+        shared += rc_shared_floats(plan_, static_cast<int32_t>(a), call_.steps, call_.rows);
+    float *mine = work + shared + own * thread;
+    scratch_ = mine;
+    mine += plan_.sum_scratch;
+    places_.resize(plan_.arrays.size());
+    for (size_t i = 0; i < plan_.arrays.size(); i++) {
+      const int32_t a = static_cast<int32_t>(i);
+      const rc_array &array = plan_.arrays[i];
+      const int64_t width = plan_.padded(a), rows = row1_ - row0_;
+      Place &p = places_[i];
+      p = {nullptr, 0, 0, 0, -1};   // step0 -1: not an array of the block's steps
+      float *&from = array.pass == -1 ? kept : work;
+      switch (array.kind) {
+        case RC_EXTERNAL: {
+          const rc_external &e = call_.externals[array.slot];
+          p.base = e.p ? e.p : const_cast<float *>(plan_.zeros.data());
+          if (e.p) p.rs = e.rs, p.ts = e.ts;
+          break;
+        }
+        case RC_CONSTANT: p.base = const_cast<float *>(&plan_.constants[array.slot]); break;
+        case RC_ONCE: p.base = from; break;
+        case RC_ROWS: p.base = from; p.rs = width; break;
+        case RC_TIMED: p.base = from; p.rs = width; p.ts = width * call_.rows; break;
+        case RC_BLOCK:
+          p.base = mine; p.rs = width; p.ts = width * rows; p.row0 = row0_; p.step0 = 0;
+          break;
+        case RC_THREAD: p.base = mine; p.rs = width; p.row0 = row0_; break;
+        case RC_LOCAL: p.base = mine; p.rs = width; break;
+      }
+      if (array.pass == -1 || array.pass == pass_) {
+        if (array.kind >= RC_BLOCK) mine += rc_thread_floats(plan_, a, split_);
+        else from += rc_shared_floats(plan_, a, call_.steps, call_.rows);
+      }
+    }
+  }
+
+  float *at(const rc_value &v, int64_t row, int64_t step) const {
+    const Place &p = places_[v.array];
+    return p.base + (row - p.row0) * p.rs + (step + v.shift - std::max<int64_t>(p.step0, 0)) * p.ts + v.column;
+  }
+
+  void clear_sums() {
+    for (size_t a = 0; a < plan_.arrays.size(); a++)
+      if (plan_.arrays[a].zero && plan_.arrays[a].pass == pass_) {
+        const Place &p = places_[a];
+        memset(p.base + row0_ * p.rs, 0, sizeof(float) * static_cast<size_t>((row1_ - row0_) * p.rs));
+      }
+  }
+
+  void copy(int32_t to, int32_t from, int64_t step) {
+    const rc_value &t = plan_.values[to], &f = plan_.values[from];
+    if (plan_.arrays[t.array].kind == RC_EXTERNAL && !call_.externals[plan_.arrays[t.array].slot].p) return;
+    for (int64_t r = row0_; r < row1_; r++)
+      memcpy(at(t, r, step), at(f, r, step), sizeof(float) * static_cast<size_t>(t.width));
+  }
+
+  void rows(int32_t region) {
+    for (size_t s = 0; s < plan_.stages.size(); s++)
+      if (here(s, region)) stage(s, row0_, row1_, 0, 1);
+  }
+
+  void block(int32_t region, int64_t low, int64_t count) {
+    for (size_t s = 0; s < plan_.stages.size(); s++)
+      if (here(s, region)) stage(s, row0_, row1_, low, count);
+  }
+
+  void loop(int64_t step) {
+    for (size_t s = 0; s < plan_.stages.size(); s++)
+      if (here(s, RC_REGION_LOOP)) stage(s, row0_, row1_, step, 1);
+  }
+
+  void stage(size_t number, int64_t r0, int64_t r1, int64_t low, int64_t count) {
+    const rc_stage &s = plan_.stages[number];
+    for (int32_t i = s.product_begin; i < s.product_end; i++) product(plan_.products[i], r0, r1, low, count);
+    if (s.code_begin < s.code_end)
+      for (int64_t step = low; step < low + count; step++) tape(number, r0, r1, step);
+  }
+
+  void product(const rc_product &q, int64_t r0, int64_t r1, int64_t low, int64_t count) {
+    const rc_matrix &m = plan_.matrices[q.matrix];
+    const rc_value &a = plan_.values[q.operand], &c = plan_.values[q.target];
+    const rc_value *s = q.start < 0 ? nullptr : &plan_.values[q.start];
+    const float *packed = call_.packed + plan_.matrix_offset[q.matrix];
+    const Place &pa = places_[a.array], &pc = places_[c.array], *ps = s ? &places_[s->array] : nullptr;
+    if (count == 1) {
+      kernels_.gemm(r1 - r0, m.n, m.k, at(a, r0, low), pa.rs, packed, s ? at(*s, r0, low) : nullptr, ps ? ps->rs : 0,
+                    at(c, r0, low), pc.rs);
+      return;
+    }
+    for (int64_t r = r0; r < r1; r++)
+      kernels_.gemm(count, m.n, m.k, at(a, r, low), pa.ts, packed, s ? at(*s, r, low) : nullptr, ps ? ps->ts : 0,
+                    at(c, r, low), pc.ts);
+  }
+
+  void tape(size_t number, int64_t r0, int64_t r1, int64_t step) {
+    const rc_stage &s = plan_.stages[number];
+    const int32_t count = s.operand_end - s.operand_begin;
+    operands_.resize(static_cast<size_t>(count));
+    for (int32_t i = 0; i < count; i++) {
+      const rc_tape_operand &o = plan_.operands[s.operand_begin + i];
+      const rc_value &v = plan_.values[o.value];
+      const rc_array &array = plan_.arrays[v.array];
+      const bool local = array.kind == RC_LOCAL;
+      operands_[i] = {at(v, local ? 0 : r0, step), places_[v.array].rs, o.scalar, array.kind == RC_EXTERNAL};
+    }
+    const int64_t tile = plan_.tile[number];
+    for (int64_t r = r0; r < r1; r += tile) {
+      const int64_t n = std::min(tile, r1 - r);
+      kernels_.tape(&plan_.instructions[s.code_begin], s.code_end - s.code_begin, operands_.data(),
+                    static_cast<int32_t>(n));
+      for (int32_t i = 0; i < count; i++)
+        if (plan_.arrays[plan_.values[plan_.operands[s.operand_begin + i].value].array].kind != RC_LOCAL)
+          operands_[i].p += n * operands_[i].stride;
+    }
+  }
+
+  void sum(const rc_sum &s, int64_t m0, int64_t m1) {
+    for (int32_t i = s.pair_begin; i < s.pair_end; i++) {
+      const rc_pair &pair = plan_.pairs[i];
+      const rc_value &e = plan_.values[pair.adjoint];
+      const Place &pe = places_[e.array];
+      const int64_t outer = pair.rate == 2 ? call_.steps : 1, inner = pair.rate >= 1 ? call_.rows : 1;
+      if (s.kind == 0) {
+        const rc_value &o = plan_.values[pair.operand];
+        const Place &po = places_[o.array];
+        const rc_external &c = call_.externals[s.slot];
+        float *bias = s.bias_slot < 0 ? nullptr : call_.externals[s.bias_slot].p + m0;
+        kernels_.gemm_tn(m1 - m0, o.width, outer, inner, at(e, 0, 0) + m0, pe.ts, pe.rs, at(o, 0, 0), po.ts, po.rs,
+                         c.p + m0 * c.rs, c.rs, bias, i > s.pair_begin, scratch_);
+      } else {
+        float *out = s.kind == 1 ? call_.externals[s.slot].p : at(plan_.values[s.target], 0, 0);
+        add_rows(e, outer, inner, m0, m1, out, i > s.pair_begin);
+      }
+    }
+  }
+
+  // Column sums, a block of rows at a time so that a long sum keeps its precision.
+  void add_rows(const rc_value &e, int64_t outer, int64_t inner, int64_t m0, int64_t m1, float *out, bool more) {
+    const Place &p = places_[e.array];
+    for (int64_t m = m0; m < m1; m++) {
+      double total = more ? out[m] : 0.0;
+      for (int64_t o = 0; o < outer; o++) {
+        float part = 0.0f;
+        for (int64_t i = 0; i < inner; i++) part += at(e, 0, 0)[o * p.ts + i * p.rs + m];
+        total += part;
+      }
+      out[m] = static_cast<float>(total);
+    }
+  }
+
+  const rc_plan &plan_;
+  const rc_kernels &kernels_;
+  const int32_t pass_;
+  const rc_call &call_;
+  const rc_split &split_;
+  int64_t row0_, row1_;
+  float *scratch_;
+  std::vector<Place> places_;
+  std::vector<rc_operand> operands_;
+};
+
+void pack_block(const rc_plan &plan, const rc_block &b, const rc_external &e, float *packed) {
+  const rc_matrix &m = plan.matrices[b.matrix];
+  const int64_t sk = b.transposed ? e.rs : 1, sn = b.transposed ? 1 : e.rs;
+  plan.kernels->pack(b.k, b.n, e.p, sk, sn, packed + plan.matrix_offset[b.matrix], m.k, m.n, b.k0, b.n0);
+}
+
+}  // namespace
+
+extern "C" {
+
+void rc_pack(const rc_plan *plan, int32_t pass, const rc_external *externals, float *packed, int32_t threads) {
+  const int64_t count = static_cast<int64_t>(plan->blocks.size());
+  const int32_t team = plan->packed_floats[pass] < 16384 ? 1 : std::max(threads, 1);
+#pragma omp parallel for num_threads(team) schedule(dynamic)
+  for (int64_t i = 0; i < count; i++) {
+    const rc_block &b = plan->blocks[i];
+    if (plan->matrices[b.matrix].pass == pass) pack_block(*plan, b, externals[b.slot], packed);
+  }
+}
+
+int32_t rc_run(const rc_plan *plan, int32_t pass, const rc_call *call) {
+  if (call->size != sizeof(rc_call) || call->lengths) return -1;
+  const rc_split split(*plan, pass, call->steps, call->rows, call->threads);
+  std::atomic<int64_t> next{0};
+#pragma omp parallel num_threads(split.threads)
+  {
+    // The team may be smaller than asked for; each member then takes several shares.
+    const int32_t team = omp_get_num_threads(), self = omp_get_thread_num();
+    if (self == 0) Worker(*plan, pass, *call, split, 0).once(RC_REGION_ONCE);
+#pragma omp barrier
+    for (int32_t share = self; share < split.threads; share += team) Worker(*plan, pass, *call, split, share).sequence();
+#pragma omp barrier
+    Worker worker(*plan, pass, *call, split, self);
+    worker.sums(next);
+#pragma omp barrier
+    if (self == 0) worker.once(RC_REGION_ONCE_AFTER);
+  }
+  return 0;
+}
+
+}  // extern "C"

@@ -1,0 +1,373 @@
+"""Writing a pass into the tables: products packed side by side, tapes, states, sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+
+from recurra.engines.homes import LOCAL, Homes, is_saved, real, result_slot
+from recurra.engines.tables import Kind, Place, Tables, padded
+from recurra.equations.graph import Node, Rate
+from recurra.equations.schedule import Region, Stage
+
+
+class Op(IntEnum):
+    """The operations of a tape, as csrc/kernels.h numbers them."""
+
+    COPY = 0
+    ADD = 1
+    SUB = 2
+    MUL = 3
+    DIV = 4
+    FMA = 5
+    FNMA = 6
+    SIGMOID = 7
+    TANH = 8
+    RELU = 9
+    EXP = 10
+    LOG = 11
+    SQRT = 12
+    SOFTPLUS = 13
+    ABS = 14
+    MAXIMUM = 15
+    MINIMUM = 16
+    GREATER = 17
+    SELECT = 18
+    DSIGMOID = 19
+    DTANH = 20
+    ROW_SUM = 21
+    ROW_DOT = 22
+
+
+_REGIONS = (
+    Region.ONCE, Region.SEQUENCE, Region.BEFORE, Region.LOOP, Region.AFTER, Region.SEQUENCE_AFTER, Region.ONCE_AFTER,
+)  # fmt: skip
+"""Regions that hold stages, as csrc/engine.h numbers them."""
+
+
+@dataclass
+class _Product:
+    """One packed product: target = start + operand · matrix."""
+
+    operand: Place
+    start: Place | None
+    biases: list[Place]  # in place of a start: the caller's arrays to gather into one
+    target: Place
+    blocks: list[tuple[str, bool, int, int, int, int]]  # parameter, transposed, k0, n0, k, n
+
+    @property
+    def k(self) -> int:
+        return max(k0 + k for _, _, k0, _, k, _ in self.blocks)
+
+    @property
+    def n(self) -> int:
+        return max(n0 + n for _, _, _, n0, _, n in self.blocks)
+
+
+@dataclass
+class _Tape:
+    """The instructions of one stage, and the values they name."""
+
+    tables: Tables
+    pass_: int
+    free: dict[tuple[int, bool], list[int]]
+    code: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
+    operands: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+
+    def operand(self, place: Place, width: int, *, scalar: bool | None = None) -> int:
+        """The number of an operand in this tape; a value of width 1 broadcasts over a wider operation."""
+        if scalar is None:
+            scalar = place.width == 1 and (width != 1 or self.tables.kind(place) is Kind.CONSTANT)
+        return self.operands.setdefault((self.tables.value(place), int(scalar)), len(self.operands))
+
+    def write(self, op: Op, width: int, target: Place, *args: Place) -> None:
+        reduces = op in (Op.ROW_SUM, Op.ROW_DOT)
+        numbers = [self.operand(target, width, scalar=True if reduces else False)]
+        numbers += [self.operand(a, width) for a in args]
+        self.code.append((op, width, *numbers, *[-1] * (4 - len(numbers))))
+
+    def local(self, width: int) -> Place:
+        """A place that lasts until it is given back."""
+        free = self.free.setdefault(_size(width), [])
+        array = free.pop() if free else self.tables.array(Kind.LOCAL, padded(width), self.pass_)
+        return Place(array, 0, width)
+
+    def give_back(self, place: Place) -> None:
+        self.free.setdefault(_size(place.width), []).append(place.array)
+
+
+class Emitter:
+    """Writes one pass."""
+
+    def __init__(self, homes: Homes) -> None:
+        self.homes = homes
+        self.tables = homes.tables
+        self.schedule = homes.schedule
+        self.pass_ = homes.frame.number
+        self.biases: dict[tuple[Place, ...], Place] = {}
+        self.matrices: dict[tuple[tuple[str, bool, int, int, int, int], ...], int] = {}
+        self.free: dict[tuple[int, bool], list[int]] = {}
+        self.bias_copies: list[tuple[Place, Place]] = []
+        self.locals: set[Node] = set()
+        self.copies = self._copies()
+
+    def run(self) -> None:
+        """Write stages, states and sums."""
+        stages = {r: self.schedule.stages.get(r, []) for r in _REGIONS}
+        needed = {Region.LOOP, *(where for _, _, where in self.copies)}
+        products = {r: [self._products(s) for s in stages[r]] for r in _REGIONS}
+        if self.bias_copies:
+            needed.add(Region.ONCE)
+        for region in _REGIONS:
+            if not stages[region] and region in needed:
+                stages[region], products[region] = [Stage()], [[]]
+            last = len(stages[region]) - 1
+            for k, stage in enumerate(stages[region]):
+                self._stage(region, stage, products[region][k], first=k == 0, last=k == last)
+        self._carried()
+        self._sums()
+
+    def _copies(self) -> list[tuple[Node, Place, Region]]:
+        """Results that do not live in the caller's array: node, that array, and the region that copies them there."""
+        copies: list[tuple[Node, Place, Region]] = []
+        for key, result in self.schedule.results.items():
+            n = real(result)
+            if is_saved(key) or n.op in ("weight_gradient", "bias_gradient"):
+                continue
+            target = self.tables.external(result_slot(key), self.homes.width(n))
+            if self.homes.at(n) != target:
+                copies.append((n, target, self._copy_region(str(key[0]), n)))  # type: ignore[index]  # keys are tuples
+        return copies
+
+    def _copy_region(self, kind: str, n: Node) -> Region:
+        region = self.schedule.region[n]
+        if kind == "parameter":
+            return Region.ONCE_AFTER if region >= Region.SUMS else Region.ONCE
+        if kind == "static":
+            late = n.op == "sum_time" or region is Region.SEQUENCE_AFTER
+            return Region.SEQUENCE_AFTER if late else Region.SEQUENCE
+        return region if region in (Region.BEFORE, Region.LOOP, Region.AFTER) else Region.LOOP
+
+    def _stage(self, region: Region, stage: Stage, products: list[_Product], *, first: bool, last: bool) -> None:
+        tape = _Tape(self.tables, self.pass_, self.free)
+        if region is Region.ONCE and first:
+            for target, source in self.bias_copies:
+                tape.write(Op.COPY, source.width, target, source)
+        mine = {*stage.products, *stage.tape}
+        for n, target, where in self.copies:
+            # What was there before is copied ahead of the tape, which may overwrite a state.
+            if where is region and first and (self.schedule.region[n] is not region or n.op == "sum_time"):
+                tape.write(Op.COPY, target.width, target, self.homes.at(n))
+        self._tape(tape, stage.tape)
+        for n, target, where in self.copies:
+            if where is region and n in mine and n.op != "sum_time":
+                tape.write(Op.COPY, target.width, target, self.homes.at(n))
+        if region is Region.LOOP and last:
+            self._advance(tape)
+        tables = self.tables
+        starts = len(tables.products), len(tables.instructions), len(tables.operands)
+        tables.products.extend(self._product_row(p) for p in products)
+        tables.instructions.extend(tape.code)
+        tables.operands.extend(tape.operands)
+        ends = len(tables.products), len(tables.instructions), len(tables.operands)
+        bounds = [bound for pair in zip(starts, ends, strict=True) for bound in pair]
+        tables.stages.append((self.pass_, _REGIONS.index(region), *bounds))
+
+    def _advance(self, tape: _Tape) -> None:
+        """Copy the next states that do not yet live where the next step looks for them."""
+        moves = [(c.next, self.homes.at(c.new)) for c in self.homes.carries if self.homes.at(c.new) != c.next]
+        cells = {c.now for c in self.homes.carries}
+        held: list[Place] = []
+        for k, (target, source) in enumerate(moves):
+            if source in cells:
+                # Another state's old value: taken aside before that state is overwritten.
+                place = tape.local(source.width)
+                tape.write(Op.COPY, source.width, place, source)
+                held.append(place)
+                moves[k] = (target, place)
+        for target, source in moves:
+            tape.write(Op.COPY, target.width, target, source)
+        for place in held:
+            tape.give_back(place)
+
+    def _tape(self, tape: _Tape, nodes: list[Node]) -> None:
+        homes = self.homes
+        fused = self._fusions(nodes)
+        work = [n for n in nodes if n.op != "detach" and n not in fused.values()]
+        reads = {n: self._reads(n, fused) for n in work}
+        last_use: dict[Node, Node] = {}
+        for n in work:
+            for a in reads[n]:
+                last_use[a] = n
+        for n in work:
+            args = [homes.at(a) for a in reads[n]]
+            for a in dict.fromkeys(reads[n]):
+                if last_use[a] is n and a in self.locals:
+                    tape.give_back(homes.at(a))
+            if homes.at(n).array == LOCAL:
+                homes.place[n] = tape.local(homes.width(n))
+                self.locals.add(n)
+                if n not in last_use:
+                    tape.give_back(homes.place[n])
+            self._instruction(tape, n, args, fused)
+
+    def _fusions(self, nodes: list[Node]) -> dict[Node, Node]:
+        """Sum → the product of two values it takes in, where nobody else reads that product."""
+        fused: dict[Node, Node] = {}
+        here = set(nodes)
+        for n in nodes:
+            candidates = n.args[::-1] if n.op == "add" else n.args[1:] if n.op == "sub" else ()
+            for a in candidates:
+                if a.op == "mul" and a in here and self.homes.users[a] == [n] and self.homes.at(a).array == LOCAL:
+                    fused[n] = a
+                    break
+        return fused
+
+    def _reads(self, n: Node, fused: dict[Node, Node]) -> list[Node]:
+        """The operands of a node's instruction, in its order."""
+        product = fused.get(n)
+        if product is None:
+            return [real(a) for a in n.args]
+        other = n.args[0] if n.args[1] is product else n.args[1]
+        return [*map(real, product.args), real(other)]
+
+    def _instruction(self, tape: _Tape, n: Node, args: list[Place], fused: dict[Node, Node]) -> None:
+        width, target = self.homes.width(n), self.homes.at(n)
+        if n in fused:
+            tape.write(Op.FMA if n.op == "add" else Op.FNMA, width, target, *args)
+        elif n.op in ("row_sum", "row_dot"):
+            tape.write(Op[n.op.upper()], self.homes.width(real(n.args[0])), target, *args)
+        elif n.op == "sum_time":
+            tape.write(Op.ADD, width, target, target, *args)
+        elif n.op == "broaden":
+            tape.write(Op.COPY, width, target, *args)
+        else:
+            tape.write(Op[n.op.upper()], width, target, *args)
+
+    def _products(self, stage: Stage) -> list[_Product]:
+        """The stage's products, with chains over neighbouring operands and targets side by side made one."""
+        depth: dict[Node, int] = {}
+        lines: list[tuple[int, _Product]] = []
+        here = set(stage.products)
+        ends: dict[Node, int] = {}
+        for n in stage.products:
+            start_node = n.args[1] if len(n.args) == 2 else None
+            depth[n] = depth[start_node] + 1 if start_node in here and start_node is not None else 0
+            product = self._one(n, start_node)
+            previous = ends.get(start_node) if start_node is not None else None
+            if previous is not None and self._extends(lines[previous][1], product):
+                longer, k = lines[previous][1], lines[previous][1].k
+                longer.operand = replace(longer.operand, width=longer.operand.width + product.operand.width)
+                longer.blocks += [(w, tr, k0 + k, n0, kk, nn) for w, tr, k0, n0, kk, nn in product.blocks]
+                ends[n] = previous
+            else:
+                ends[n] = len(lines)
+                lines.append((depth[n], product))
+        lines.sort(key=lambda line: (line[0], line[1].operand.array, line[1].operand.column, line[1].target.column))
+        merged: list[tuple[int, _Product]] = []
+        for d, p in lines:
+            if merged and merged[-1][0] == d and self._beside(merged[-1][1], p):
+                wide = merged[-1][1]
+                offset = padded(wide.target.width)
+                wide.blocks += [(w, tr, k0, n0 + offset, k, n) for w, tr, k0, n0, k, n in p.blocks]
+                wide.target = replace(wide.target, width=offset + p.target.width)
+                if wide.start is not None and p.start is not None:
+                    wide.start = replace(wide.start, width=offset + p.start.width)
+                wide.biases += p.biases
+            else:
+                merged.append((d, p))
+        products = [p for _, p in merged]
+        for p in products:
+            if p.biases:
+                self._gather(p)
+        return products
+
+    def _one(self, n: Node, start_node: Node | None) -> _Product:
+        homes = self.homes
+        weight, transposed = n.attr  # type: ignore[misc]  # a product's attr is (matrix, transposed)
+        operand, target = homes.at(n.args[0]), homes.at(n)
+        block = (str(weight), bool(transposed), 0, 0, operand.width, target.width)
+        if start_node is not None and start_node.op == "leaf":
+            return _Product(operand, None, [homes.at(start_node)], target, [block])
+        return _Product(operand, None if start_node is None else homes.at(start_node), [], target, [block])
+
+    def _extends(self, chain: _Product, link: _Product) -> bool:
+        """Whether a link's operand lies right behind the chain's, so that one longer product does both."""
+        a, b = chain.operand, link.operand
+        joined = (a.array, a.shift, a.column + a.width) == (b.array, b.shift, b.column)
+        return joined and link.start == link.target == chain.target
+
+    def _beside(self, left: _Product, right: _Product) -> bool:
+        """Whether two products of one operand reach neighbouring targets from neighbouring starts."""
+        if left.operand != right.operand or not _adjacent(left.target, right.target):
+            return False
+        if left.start is None or right.start is None:
+            return left.start is right.start and bool(left.biases) == bool(right.biases)
+        return _adjacent(left.start, right.start)
+
+    def _gather(self, p: _Product) -> None:
+        """Copy a product's biases side by side, once a call: they are separate arrays of the caller."""
+        key = tuple(p.biases)
+        if key not in self.biases:
+            array, column = self.tables.array(Kind.ONCE, p.n, self.pass_), 0
+            for place in p.biases:
+                self.bias_copies.append((Place(array, column, place.width), place))
+                column += padded(place.width)
+            self.biases[key] = Place(array, 0, p.n)
+        p.start = self.biases[key]
+
+    def _product_row(self, p: _Product) -> tuple[int, ...]:
+        key = tuple(p.blocks)
+        if key not in self.matrices:
+            self.matrices[key] = len(self.tables.matrices)
+            self.tables.matrices.append((self.pass_, p.k, p.n))
+            for weight, transposed, k0, n0, k, n in p.blocks:
+                slot = self.tables.slot(("parameter", weight))
+                self.tables.blocks.append((self.matrices[key], slot, int(transposed), k0, n0, k, n))
+        start = -1 if p.start is None else self.tables.value(p.start)
+        return (self.tables.value(p.operand), start, self.tables.value(p.target), self.matrices[key])
+
+    def _carried(self) -> None:
+        kind_in, kind_out = ("state", "final") if self.pass_ == 0 else ("carry", "initial")
+        for c in self.homes.carries:
+            name = str(c.leaf.attr[1])  # type: ignore[index]  # a leaf's attr is (kind, name)
+            given = self.tables.external((kind_in, name), c.now.width)
+            out = self.tables.external((kind_out, name), c.now.width)
+            value = self.tables.value
+            self.tables.carried.append((self.pass_, value(given), value(c.now), value(c.next), value(out)))
+
+    def _sums(self) -> None:
+        nodes = [n for s in self.schedule.stages.get(Region.SUMS, []) for n in s.tape]
+        weights = [n for n in nodes if n.op == "weight_gradient"]
+        by_adjoints: dict[tuple[Node, ...], Node] = {}
+        for n in weights:
+            by_adjoints.setdefault(n.args[1::2], n)
+        bias_of = {by_adjoints[n.args]: n for n in nodes if n.op == "bias_gradient" and n.args in by_adjoints}
+        taken = set(bias_of.values())
+        for n in nodes:
+            if n.op == "weight_gradient":
+                slot = self.tables.slot(("gradient", "parameter", n.attr))
+                bias = bias_of.get(n)
+                bias_slot = -1 if bias is None else self.tables.slot(("gradient", "parameter", bias.attr))
+                self._sum(0, slot, bias_slot, -1, list(zip(n.args[::2], n.args[1::2], strict=True)))
+            elif n.op == "bias_gradient" and n not in taken:
+                slot = self.tables.slot(("gradient", "parameter", n.attr))
+                self._sum(1, slot, -1, -1, [(a, a) for a in n.args])
+            elif n.op == "sum_rows":
+                self._sum(2, -1, -1, self.tables.value(self.homes.at(n)), [(n.args[0], n.args[0])])
+
+    def _sum(self, kind: int, slot: int, bias_slot: int, target: int, pairs: list[tuple[Node, Node]]) -> None:
+        tables, start = self.tables, len(self.tables.pairs)
+        for operand, adjoint in pairs:
+            rate = min(max(operand.rate, adjoint.rate), Rate.STEP)
+            tables.pairs.append((tables.value(self.homes.at(operand)), tables.value(self.homes.at(adjoint)), int(rate)))
+        tables.sums.append((self.pass_, kind, slot, bias_slot, target, start, len(tables.pairs)))
+
+
+def _adjacent(left: Place, right: Place) -> bool:
+    return (left.array, left.shift) == (right.array, right.shift) and left.end == right.column
+
+
+def _size(width: int) -> tuple[int, bool]:
+    """What tells local places apart: a value of width 1 never shares memory with one it is broadcast over."""
+    return padded(width), width == 1

@@ -1,0 +1,108 @@
+"""A program made ready for the native engine: tables for given widths, handed over once."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+
+from recurra.engines import library
+from recurra.engines.emit import Emitter
+from recurra.engines.homes import Frame, Homes, is_saved
+from recurra.engines.tables import Place, Tables
+from recurra.equations.program import Program, Wanted
+
+ENGINE_VERSION = 1
+_TABLES = (
+    "arrays", "values", "matrices", "blocks", "products", "operands", "instructions", "stages", "carried", "sums", "pairs",
+)  # fmt: skip
+
+
+class _Spec(ctypes.Structure):
+    """`rc_plan_spec` of csrc/engine.h."""
+
+    _fields_ = (
+        ("size", ctypes.c_uint32),
+        ("version", ctypes.c_uint32),
+        *((name, ctypes.c_int32) for name in (*_TABLES, "constants")),
+        *((f"{name}_table", ctypes.c_void_p) for name in (*_TABLES, "constants")),
+    )
+
+
+class Plan:
+    """A plan inside the native library.
+
+    Attributes:
+        slots: number of each of the caller's arrays, by key.
+    """
+
+    def __init__(self, program: Program, wanted: Wanted | None, widths: Mapping[str, int]) -> None:
+        tables = lay_out(program, wanted, widths)
+        self.slots: dict[Hashable, int] = tables.slots
+        self._library = library.load()
+        self._library.rc_plan_new.restype = ctypes.c_void_p
+        for name in ("rc_packed_floats", "rc_kept_floats", "rc_work_floats"):
+            getattr(self._library, name).restype = ctypes.c_int64
+        self._handle = ctypes.c_void_p(self._new(tables))
+
+    def _new(self, tables: Tables) -> int:
+        arrays = [np.array(getattr(tables, name), dtype=np.int32).ravel() for name in _TABLES]
+        arrays.append(np.array(tables.constants, dtype=np.float32))
+        counts = [len(getattr(tables, name)) for name in (*_TABLES, "constants")]
+        spec = _Spec(ctypes.sizeof(_Spec), ENGINE_VERSION, *counts, *(a.ctypes.data for a in arrays))
+        error = ctypes.create_string_buffer(200)
+        handle = self._library.rc_plan_new(ctypes.byref(spec), ctypes.byref(library.kernels()), error, ctypes.c_int64(200))
+        if not handle:
+            raise RuntimeError(f"the native engine refuses a plan: {error.value.decode()}; please report this cell")
+        return int(handle)
+
+    def __del__(self) -> None:
+        handle = self.__dict__.get("_handle")
+        if handle is not None:
+            self._library.rc_plan_free(handle)
+
+    def packed_floats(self, pass_: int) -> int:
+        return int(self._library.rc_packed_floats(self._handle, pass_))
+
+    def kept_floats(self, steps: int, rows: int) -> int:
+        return int(self._library.rc_kept_floats(self._handle, ctypes.c_int64(steps), ctypes.c_int64(rows)))
+
+    def work_floats(self, pass_: int, steps: int, rows: int, threads: int) -> int:
+        return int(
+            self._library.rc_work_floats(self._handle, pass_, ctypes.c_int64(steps), ctypes.c_int64(rows), threads)
+        )
+
+    def pack(self, pass_: int, externals: np.ndarray, packed: int, threads: int) -> None:
+        """Pack a pass's matrices into the memory at address `packed`."""
+        self._library.rc_pack(
+            self._handle, pass_, ctypes.c_void_p(externals.ctypes.data), ctypes.c_void_p(packed), threads
+        )
+
+    def run(self, pass_: int, call: ctypes.Structure) -> None:
+        if self._library.rc_run(self._handle, pass_, ctypes.byref(call)):
+            raise RuntimeError("the native library is of another version than these Python files; install recurra anew")
+
+
+def lay_out(program: Program, wanted: Wanted | None, widths: Mapping[str, int]) -> Tables:
+    """The tables of a program: inference alone (None), or training with the wanted gradients."""
+    tables = Tables()
+    if wanted is None:
+        Emitter(Homes(tables, program.inference, Frame(0, widths, {}, frozenset()))).run()
+        return tables
+    training = program.training(wanted)
+    forward = Homes(tables, training.forward, Frame(0, widths, {}, training.saved_states))
+    Emitter(forward).run()
+    saved: dict[str, Place] = {
+        str(key[1]): forward.at(n)  # type: ignore[index]  # keys are tuples
+        for key, n in training.forward.results.items()
+        if is_saved(key)
+    }
+    state_ids = {name: str(leaf.id) for name, leaf in zip(program.cell.states, program.traced.states, strict=True)}
+    for carry in forward.carries:
+        name = str(carry.leaf.attr[1])  # type: ignore[index]  # a leaf's attr is (kind, name)
+        saved[state_ids[name]] = carry.now
+    Emitter(Homes(tables, training.backward, Frame(1, widths, saved, frozenset()))).run()
+    return tables
+
+

@@ -1,0 +1,104 @@
+"""The tables of a plan, as csrc/engine.h declares them, filled row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+LANE = 16
+"""Floats to which the rows of engine-owned arrays are padded."""
+
+
+class Kind(IntEnum):
+    """Where an array lives, and for how long."""
+
+    EXTERNAL = 0
+    CONSTANT = 1
+    ONCE = 2
+    ROWS = 3
+    TIMED = 4
+    BLOCK = 5
+    THREAD = 6
+    LOCAL = 7
+
+
+KEPT = -1
+"""The `pass` of an array that is kept from the forward to the backward pass."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Columns of an array, some steps ahead."""
+
+    array: int
+    column: int
+    width: int
+    shift: int = 0
+
+    @property
+    def end(self) -> int:
+        """The first column behind this place's padding."""
+        return self.column + padded(self.width)
+
+
+def padded(width: int) -> int:
+    """Columns that a value takes in an engine-owned array."""
+    return -(-width // LANE) * LANE
+
+
+Row = tuple[int, ...]
+
+
+@dataclass
+class Tables:
+    """Rows of int32, one list a table; the order of the fields is that of the C structs."""
+
+    arrays: list[Row] = field(default_factory=list[Row])
+    values: list[Row] = field(default_factory=list[Row])
+    matrices: list[Row] = field(default_factory=list[Row])
+    blocks: list[Row] = field(default_factory=list[Row])
+    products: list[Row] = field(default_factory=list[Row])
+    operands: list[Row] = field(default_factory=list[Row])
+    instructions: list[Row] = field(default_factory=list[Row])
+    stages: list[Row] = field(default_factory=list[Row])
+    carried: list[Row] = field(default_factory=list[Row])
+    sums: list[Row] = field(default_factory=list[Row])
+    pairs: list[Row] = field(default_factory=list[Row])
+    constants: list[float] = field(default_factory=list[float])
+    slots: dict[Hashable, int] = field(default_factory=dict[Hashable, int])
+    _values: dict[Place, int] = field(default_factory=dict[Place, int])
+    _externals: dict[Hashable, int] = field(default_factory=dict[Hashable, int])
+    _constants: dict[float, int] = field(default_factory=dict[float, int])
+
+    def array(self, kind: Kind, width: int, pass_: int, *, slot: int = 0, zero: bool = False) -> int:
+        """A new array; its number."""
+        self.arrays.append((kind, width, slot, pass_, int(zero)))
+        return len(self.arrays) - 1
+
+    def kind(self, place: Place) -> Kind:
+        return Kind(self.arrays[place.array][0])
+
+    def value(self, place: Place) -> int:
+        """The number of the value at a place."""
+        if place not in self._values:
+            self._values[place] = len(self.values)
+            self.values.append((place.array, place.column, place.shift, place.width))
+        return self._values[place]
+
+    def slot(self, key: Hashable) -> int:
+        """The number of one of the caller's arrays."""
+        return self.slots.setdefault(key, len(self.slots))
+
+    def external(self, key: Hashable, width: int) -> Place:
+        """The place of one of the caller's arrays."""
+        if key not in self._externals:
+            self._externals[key] = self.array(Kind.EXTERNAL, width, KEPT, slot=self.slot(key))
+        return Place(self._externals[key], 0, width)
+
+    def constant(self, value: float) -> Place:
+        """The place of a number."""
+        if value not in self._constants:
+            self._constants[value] = self.array(Kind.CONSTANT, 1, KEPT, slot=len(self.constants))
+            self.constants.append(value)
+        return Place(self._constants[value], 0, 1)
