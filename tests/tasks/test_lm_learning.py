@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ def text(tmp_path_factory) -> Path:
     words = ["".join(draw.choices("abc", k=3)) for _ in range(4000)]
     path.write_text("".join(f"{word} {word}\n" for word in words))
     return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """So small a model gains nothing from more, and waits for them where other programs use the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def trained(text: Path, **settings) -> tuple[LanguageModelling, LanguageModel]:
@@ -51,7 +61,7 @@ def trained(text: Path, **settings) -> tuple[LanguageModelling, LanguageModel]:
 )
 def test_a_model_learns_what_it_must_remember(text, settings):
     task, model = trained(text, **settings)
-    assert LEAST_NATS - 0.01 < task.validate(model)["valid_nats"] < LEAST_NATS + 0.04 < NATS_WITHOUT_MEMORY
+    assert LEAST_NATS - 0.01 < task.validate(model)["valid_nats"] < LEAST_NATS + 0.05 < NATS_WITHOUT_MEMORY
 
     lines = "".join(task.generate(model, length=800)).split("\n")[:-1]
     echoes = [line for line in lines if len(line) == 7 and line[:3] == line[4:] and line[3] == " "]

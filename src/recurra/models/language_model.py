@@ -6,6 +6,10 @@ from torch import Tensor, nn
 
 from recurra.layers import Recurrent, State
 
+# Between an embedding's usual 1, which makes the first logits too large, and an output layer's 1/√E, which makes the
+# first inputs so small that learning starts late.
+_TIED_DEVIATION = 0.3
+
 
 class LanguageModel(nn.Module):
     """Embedding, a stack of recurrent layers, and an output layer over the vocabulary.
@@ -72,8 +76,7 @@ class LanguageModel(nn.Module):
             self.output_weight = nn.Parameter(torch.empty(vocabulary_size, width).uniform_(-bound, bound))
         self.output_bias = nn.Parameter(torch.empty(vocabulary_size).uniform_(-bound, bound))
         if tied:
-            # The embedding's default, with a deviation of 1, is far too large for an output layer.
-            nn.init.uniform_(self.embedding.weight, -bound, bound)
+            nn.init.normal_(self.embedding.weight, std=_TIED_DEVIATION)
         if init is not None:
             self._draw_uniform(init)
 
