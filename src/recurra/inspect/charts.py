@@ -26,7 +26,7 @@ class Line:
 class Chart:
     """What to draw, and how large: ``width`` and ``height`` in CSS pixels at full size.
 
-    ``second`` is the label and the factor of a second scale on the right (nats beside bits). ``mark`` is a point to
+    ``second`` is the factor to a second scale on the right (bits beside nats). ``mark`` is a point to
     ring, with its text. ``from_zero`` starts the vertical axis at 0, for rates and speeds. ``cut_start`` lets a steep
     fall at the start run off the top, so that the rest of the run has the height of the chart.
     """
@@ -36,7 +36,7 @@ class Chart:
     height: int = 190
     from_zero: bool = False
     cut_start: bool = False
-    second: tuple[str, float] | None = None
+    second: float | None = None
     mark: tuple[Point, str] | None = None
 
 
@@ -115,7 +115,7 @@ class _Plot:
             parts.append(_text(_LEFT - 7, y + 3.5, number(tick), "end"))
             if self.chart.second:
                 # The same grid line read in the other unit.
-                parts.append(_text(self.right + 7, y + 3.5, f"{tick * self.chart.second[1]:.2f}", "start"))
+                parts.append(_text(self.right + 7, y + 3.5, f"{tick * self.chart.second:.2f}", "start"))
         for tick in nice_ticks(self.x0, self.x1, 3 + self.chart.width // 160, inside=True):
             x = self.x(tick)
             parts.append(f'<path class="axis" d="M{x:.1f} {self.bottom}v4"/>')

@@ -137,6 +137,6 @@ def _first_not_finite(rows: list[dict[str, Any]]) -> float | None:
     for row in rows:
         for key, value in row.items():
             # JSON has no word for "not a number": it is written as null.
-            if key.startswith("train_") and (value is None or isinstance(value, float) and not math.isfinite(value)):
+            if key.startswith("train_") and (value is None or (isinstance(value, float) and not math.isfinite(value))):
                 return float(row["step"])
     return None

@@ -41,6 +41,7 @@ p { max-width: 76ch; }
 .panel { background: var(--card); border: 1px solid var(--rule); border-radius: 12px; padding: 14px 16px 10px; }
 .panel + .panels, .panels + .panels { margin-top: 14px; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(290px, 1fr)); gap: 14px; }
+.panels.two { grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 0 0 6px; font-size: 13px; color: var(--soft); }
 .legend i { display: inline-block; width: 18px; height: 0; border-top: 2.5px solid; vertical-align: .28em;
   margin-right: 6px; border-radius: 2px; }
@@ -61,11 +62,11 @@ p { max-width: 76ch; }
 .tip path { stroke: var(--faint); stroke-dasharray: 2 2; } .hit .tip .box { fill: var(--card); stroke: var(--rule); }
 .chart .tip text { fill: var(--ink); }
 .samples { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 14px; }
-.sample { min-width: 0; display: flex; flex-direction: column; } .sample.last { grid-column: 1 / -1; }
+.sample { min-width: 0; display: flex; flex-direction: column; } .sample.wide { grid-column: 1 / -1; }
 .sample.last .panel { border-color: color-mix(in srgb, var(--train) 45%, var(--rule)); }
 .sample h3 { margin: 0 2px 6px; } .sample .panel { flex: 1; }
 pre { margin: 0; font: 12.5px/1.55 var(--code); white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4; }
-.sample pre { max-height: 232px; overflow: auto; } .sample.last pre { max-height: 420px; }
+.sample pre { max-height: 232px; overflow: auto; } .sample.wide pre { max-height: 420px; }
 .equations { padding: 18px 20px; overflow-x: auto; }
 .equations table { border-collapse: collapse; font: 18px/1.75 var(--math); }
 .equations td { padding: 0; white-space: pre; } .equations td:first-child { text-align: right; }
@@ -133,10 +134,10 @@ def panel(inner: str, title: str = "", note: str = "", legend: list[tuple[str, s
     return f'<div class="panel">{head}{inner}</div>'
 
 
-def sample(title: str, note: str, text: str, last: bool) -> str:
-    """One text written by the model."""
+def sample(title: str, note: str, text: str, kind: str = "") -> str:
+    """One text written by the model; ``kind`` may be ``last`` (set apart) and ``wide`` (the whole width)."""
     return (
-        f'<div class="sample{" last" if last else ""}"><h3>{escape(title)}<small>{escape(note)}</small></h3>'
+        f'<div class="sample {kind}"><h3>{escape(title)}<small>{escape(note)}</small></h3>'
         f'<div class="panel"><pre>{escape(text)}</pre></div></div>'
     )
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shlex
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,21 +13,15 @@ from typing import Any
 from recurra import cells
 from recurra.equations import unicode
 from recurra.inspect import page
-from recurra.inspect.charts import Chart, Line, draw, number
-from recurra.inspect.history import History, Point, Sample, smooth, thin
+from recurra.inspect.charts import number
+from recurra.inspect.curves import BITS, charts, title
+from recurra.inspect.history import History, Sample
+from recurra.inspect.run import Run
 
-_BITS = 1 / math.log(2)
-_POINTS = 500  # a curve is drawn with at most this many points; a screen shows no more
 _SHOWN_SAMPLES = 5
-_UNITS = {"char": "character", "word": "word"}
+
 # How a run ended, where it is worth a word: values of `ended_by` in describe.json.
 _ENDS = {"interrupted": "interrupted", "patience": "stopped early", "running": "not finished"}
-# Metrics of the loop that have a chart of their own: key -> title, note, whether the axis starts at zero.
-_LOOP_CHARTS = {
-    "lr": ("Learning rate", "", True),
-    "gradient_norm": ("Gradient norm", "before clipping", False),
-    "tokens_per_second": ("Speed", "tokens per second", True),
-}
 
 
 def write_report(run_dir: Path) -> Path:
@@ -42,11 +35,11 @@ def write_report(run_dir: Path) -> Path:
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         raise FileNotFoundError(f"{run_dir} is no run folder: give the folder that `recurra train` wrote")
-    run = _Run.read(run_dir)
+    run = Run.read(run_dir)
     body = [
         page.header(_kicker(run), run_dir.resolve().name, _lead(run), _notices(run)),
         page.figures(_figures(run)),
-        page.section("Training", _charts(run)),
+        page.section("Training", charts(run)),
         page.section(f"What it {'writes' if run.history.samples else 'learnt'}", _samples(run)),
         page.section("The cell", _equations(run)),
         page.section("How to use the model", _commands(run)),
@@ -61,46 +54,11 @@ def write_report(run_dir: Path) -> Path:
     return path
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What the run folder tells."""
-
-    folder: Path
-    history: History
-    config: dict[str, Any]
-    config_text: str
-    facts: dict[str, Any]
-
-    @classmethod
-    def read(cls, folder: Path) -> _Run:
-        text = _text(folder / "config.yaml")
-        return cls(folder, History.read(folder / "metrics.jsonl"), _yaml(text), text, _json(folder / "describe.json"))
-
-    def setting(self, key: str) -> Any:
-        """The value of a dotted key of the configuration, None where it is absent."""
-        value: Any = self.config
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        return value
-
-    @property
-    def unit(self) -> str:
-        """What one token of the data is called."""
-        return _UNITS.get(str(self.setting("text.level")), "token")
-
-    @property
-    def task(self) -> str:
-        return str(self.config.get("task") or self.facts.get("task") or "lm")
-
-
-# ---------------------------------------------------------------- head
-
-
-def _kicker(run: _Run) -> str:
+def _kicker(run: Run) -> str:
     return "recurra · report of a training run"
 
 
-def _lead(run: _Run) -> str:
+def _lead(run: Run) -> str:
     cell, layers, hidden = (run.setting(f"model.{key}") for key in ("cell", "layers", "hidden"))
     parts = []
     if cell:
@@ -117,7 +75,7 @@ def _lead(run: _Run) -> str:
     return ", ".join(parts)
 
 
-def _notices(run: _Run) -> list[str]:
+def _notices(run: Run) -> list[str]:
     history, notices = run.history, []
     if not history.rows:
         notices.append("metrics.jsonl holds no line yet: the run was stopped before its first report.")
@@ -132,16 +90,16 @@ def _notices(run: _Run) -> list[str]:
     return notices
 
 
-def _figures(run: _Run) -> list[tuple[str, str, str]]:
+def _figures(run: Run) -> list[tuple[str, str, str]]:
     history, cards = run.history, []
     best = history.best("valid_nats")
     if best:
         nats = best[1]
         cards.append(("Best validation loss", f"{nats:.3f}", f"nats per {run.unit}"))
         if run.unit == "word":
-            cards.append(("Perplexity", number(math.exp(min(nats, 700.0))), f"per word, {nats * _BITS:.2f} bits"))
+            cards.append(("Perplexity", number(math.exp(min(nats, 700.0))), f"per word, {nats * BITS:.2f} bits"))
         else:
-            cards.append(("In bits", f"{nats * _BITS:.3f}", f"bits per {run.unit}"))
+            cards.append(("In bits", f"{nats * BITS:.3f}", f"bits per {run.unit}"))
     if history.rows:
         cards.append(("Steps", _thousands(history.rows[-1]["step"]), f"best at {_thousands(best[0])}" if best else ""))
     if (seconds := history.last("time")) is not None:
@@ -153,68 +111,18 @@ def _figures(run: _Run) -> list[tuple[str, str, str]]:
     return cards
 
 
-# ---------------------------------------------------------------- charts
-
-
-def _charts(run: _Run) -> str:
-    history = run.history
-    keys = history.keys
-    pairs = list(dict.fromkeys(key.split("_", 1)[1] for key in keys if key.startswith(("train_", "valid_"))))
-    pairs.sort(key=lambda name: name != "nats")  # the loss leads
-    big = [_pair_chart(run, name, first=index == 0) for index, name in enumerate(pairs)]
-    single = [_single_chart(history, key) for key in _LOOP_CHARTS if key in keys]
-    single += [
-        _single_chart(history, key)
-        for key in keys
-        if key not in _LOOP_CHARTS and not key.startswith(("train_", "valid_"))
-    ]
-    small = [chart for chart in big[1:] + single if chart]
-    return "".join([*big[:1], f'<div class="panels">{"".join(small)}</div>' if small else ""])
-
-
-def _pair_chart(run: _Run, name: str, first: bool) -> str:
-    """Train and valid of one metric over the steps; the first one is drawn large."""
-    train, valid = run.history.points(f"train_{name}"), run.history.points(f"valid_{name}")
-    lines = []
-    if train:
-        window = max(1, len(train) // 40)
-        if window > 1:
-            lines.append(Line("train, each line", thin(train, _POINTS), "faint"))
-        lines.append(Line("train", thin(smooth(train, window), _POINTS), "train"))
-    if valid:
-        lines.append(Line("valid", thin(valid, _POINTS), "valid"))
-    is_nats = name == "nats"
-    best = run.history.best(f"valid_{name}")
-    mark = (best, f"best {number(best[1])}") if first and best else None
-    second = ("bits", _BITS) if is_nats and first else None
-    width, height = (1014, 340) if first else (330, 190)
-    svg = draw(Chart(lines, width=width, height=height, cut_start=first, second=second, mark=mark))
-    title = "Loss" if is_nats else _title(name)
-    note = f"over steps; nats per {run.unit} on the left, bits on the right" if second else ""
-    legend = [(line.kind, _legend(line, train)) for line in lines if line.kind != "faint"]
-    return page.panel(f'<div class="scroll">{svg}</div>' if first and svg else svg, title, note, legend)
-
-
-def _single_chart(history: History, key: str) -> str:
-    title, note, from_zero = _LOOP_CHARTS.get(key, (_title(key), "", False))
-    points: list[Point] = history.points(key)
-    return page.panel(draw(Chart([Line(title.lower(), thin(points, _POINTS // 2))], from_zero=from_zero)), title, note)
-
-
-def _legend(line: Line, train: list[Point]) -> str:
-    if line.kind != "train" or len(train) < 80:
-        return line.label
-    return "train, smoothed over the raw values"
-
-
-# ---------------------------------------------------------------- samples, cell, commands, tables
-
-
-def _samples(run: _Run) -> str:
+def _samples(run: Run) -> str:
     samples = run.history.samples
     shown = _choose(samples)
+    # Two columns: where one text is left over it is the last, and takes the whole width.
+    wide = len(shown) % 2 == 1
     pieces = [
-        page.sample(f"Step {_thousands(one.step)}", _loss_at(run.history, one.step), one.text, last=one is samples[-1])
+        page.sample(
+            f"Step {_thousands(one.step)}",
+            _loss_at(run.history, one.step),
+            one.text.rstrip(),
+            kind=("last wide" if wide else "last") if one is samples[-1] else "",
+        )
         for one in shown
     ]
     return f'<div class="samples">{"".join(pieces)}</div>' if pieces else ""
@@ -249,7 +157,7 @@ def _loss_at(history: History, step: float) -> str:
     return ""
 
 
-def _equations(run: _Run) -> str:
+def _equations(run: Run) -> str:
     name = run.setting("model.cell")
     if not isinstance(name, str):
         return ""
@@ -263,14 +171,13 @@ def _equations(run: _Run) -> str:
     return page.equations(unicode(cell), (cell.doc or "").strip())
 
 
-def _commands(run: _Run) -> str:
+def _commands(run: Run) -> str:
     folder = shlex.quote(str(run.folder))
     data = shlex.quote(str(run.config.get("data") or "DATA"))
     pieces = []
     if run.task == "lm":
-        # Words of the model's own are certain to be in its vocabulary.
-        words = run.history.samples[-1].text.split() if run.history.samples else []
-        prompt = f" --prompt {shlex.quote(words[0])}" if words else ""
+        word = _common_word(run.history.samples)
+        prompt = f" --prompt {shlex.quote(word)}" if word else ""
         pieces.append(
             page.command(
                 "Let it write. A lower temperature is more careful, a higher one more daring.",
@@ -285,14 +192,26 @@ def _commands(run: _Run) -> str:
                 f"recurra score {folder} FILE",
             )
         )
-    steps = run.history.rows[-1]["step"] if run.history.rows else 0
-    # A run that came to its end needs a later one to go on.
-    later = f" train.steps={2 * int(steps)}" if run.facts.get("ended_by") in ("steps", "epochs", "seconds") else ""
-    pieces.append(page.command("Go on training from the last checkpoint.", f"recurra train --resume {folder}{later}"))
+    pieces.append(
+        page.command("Go on training from the last checkpoint.", f"recurra train --resume {folder}{_later(run)}")
+    )
     return "".join(pieces)
 
 
-def _tables(run: _Run) -> str:
+def _common_word(samples: list[Sample]) -> str | None:
+    """The word that the model wrote most often: it is certain to be in its vocabulary, and a fair start."""
+    words = (word for sample in samples for word in sample.text.split() if word.isalpha() and 2 <= len(word) <= 12)
+    return next((word for word, _ in Counter(words).most_common(1)), None)
+
+
+def _later(run: Run) -> str:
+    """The setting that lets a run go on that came to its end: the limit that ended it, doubled."""
+    limit = f"train.{run.facts.get('ended_by')}"
+    value = run.setting(limit) if limit in ("train.steps", "train.epochs", "train.seconds") else None
+    return f" {limit}={2 * value:g}" if isinstance(value, (int, float)) else ""
+
+
+def _tables(run: Run) -> str:
     rows = page.facts(_flat(run.facts))
     config = page.yaml(run.config_text)
     parts = [page.section("Data and model", rows), page.section("Configuration", config)]
@@ -300,14 +219,13 @@ def _tables(run: _Run) -> str:
     return f'<div class="columns">{inner}</div>' if inner else ""
 
 
-# ---------------------------------------------------------------- small change
-
-
 def duration(seconds: float) -> str:
     """``seconds`` as a person says it: 41 s, 3 min 20 s, 2 h 5 min."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
@@ -316,11 +234,6 @@ def duration(seconds: float) -> str:
 
 def _thousands(value: float) -> str:
     return f"{value:,.0f}".replace(",", "\u202f")
-
-
-def _title(key: str) -> str:
-    words = key.replace("_", " ").strip()
-    return words[:1].upper() + words[1:]
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
@@ -335,29 +248,4 @@ def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
         shown = _thousands(value)
     else:
         shown = number(value) if isinstance(value, float) else str(value)
-    return [(_title(name), shown)]
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(_text(path) or "{}")
-    except ValueError:
-        return {"describe.json": "could not be read"}
-    return value if isinstance(value, dict) else {}
-
-
-def _yaml(text: str) -> dict[str, Any]:
-    """The configuration as plain containers; a broken file gives none, and the page still shows its text."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    try:
-        value = OmegaConf.to_container(OmegaConf.create(text or "{}"))
-    except (YAMLError, OmegaConfBaseException):
-        return {}
-    return {str(key): inner for key, inner in value.items()} if isinstance(value, dict) else {}
+    return [(title(name), shown)]

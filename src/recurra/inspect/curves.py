@@ -1,0 +1,87 @@
+"""The curves of a run as charts: the loss large, everything else that was measured small."""
+
+from __future__ import annotations
+
+import math
+
+from recurra.inspect import page
+from recurra.inspect.charts import Chart, Line, draw, number
+from recurra.inspect.history import History, Point, smooth, thin
+from recurra.inspect.run import Run
+
+BITS = 1 / math.log(2)
+"""Bits in a nat."""
+
+_POINTS = 500  # a curve is drawn with at most this many points; a screen shows no more
+# Metrics of the loop that have a chart of their own: key -> title, note, whether the axis starts at zero.
+_LOOP_CHARTS = {
+    "lr": ("Learning rate", "", True),
+    "gradient_norm": ("Gradient norm", "before clipping", False),
+    "tokens_per_second": ("Speed", "tokens per second", True),
+}
+
+
+def charts(run: Run) -> str:
+    """Every metric of the run over its steps, as HTML; an empty text where nothing was measured."""
+    history = run.history
+    keys = history.keys
+    pairs = list(dict.fromkeys(key.split("_", 1)[1] for key in keys if key.startswith(("train_", "valid_"))))
+    # The loss leads; bits are the same curve, read on its other scale.
+    pairs = sorted((name for name in pairs if name != "bits"), key=lambda name: name != "nats")
+    big = [_pair_chart(run, name, first=index == 0) for index, name in enumerate(pairs)]
+    single = [_single_chart(history, key) for key in _LOOP_CHARTS if key in keys]
+    single += [
+        _single_chart(history, key)
+        for key in keys
+        if key not in _LOOP_CHARTS and not key.startswith(("train_", "valid_"))
+    ]
+    small = [chart for chart in big[1:] + single if chart]
+    return "".join(
+        [
+            *big[:1],
+            f'<div class="panels{" two" if len(small) in (2, 4) else ""}">{"".join(small)}</div>' if small else "",
+        ]
+    )
+
+
+def _pair_chart(run: Run, name: str, first: bool) -> str:
+    """Train and valid of one metric over the steps; the first one is drawn large."""
+    train, valid = run.history.points(f"train_{name}"), run.history.points(f"valid_{name}")
+    lines = []
+    if train:
+        window = max(1, len(train) // 40)
+        if window > 1:
+            lines.append(Line("train, each line", thin(train, _POINTS), "faint"))
+        lines.append(Line("train", thin(smooth(train, window), _POINTS), "train"))
+    if valid:
+        lines.append(Line("valid", thin(valid, _POINTS), "valid"))
+    is_nats = name == "nats"
+    best = run.history.best(f"valid_{name}")
+    mark = (best, f"best {number(best[1])}") if first and best else None
+    second = BITS if is_nats and first else None
+    width, height = (1014, 340) if first else (330, 190)
+    svg = draw(Chart(lines, width=width, height=height, cut_start=first, second=second, mark=mark))
+    heading = "Loss" if is_nats else title(name)
+    note = f"over steps; nats per {run.unit} on the left, bits on the right" if second else ""
+    legend = [(line.kind, _legend(line, train)) for line in lines if line.kind != "faint"]
+    return page.panel(f'<div class="scroll">{svg}</div>' if first and svg else svg, heading, note, legend)
+
+
+def _single_chart(history: History, key: str) -> str:
+    heading, note, from_zero = _LOOP_CHARTS.get(key, (title(key), "", False))
+    points: list[Point] = history.points(key)
+    return page.panel(
+        draw(Chart([Line(heading.lower(), thin(points, _POINTS // 2))], from_zero=from_zero)), heading, note
+    )
+
+
+def _legend(line: Line, train: list[Point]) -> str:
+    if line.kind != "train" or len(train) < 80:
+        return line.label
+    return "train, smoothed over the raw values"
+
+
+def title(key: str) -> str:
+    """A key as a heading: ``tree_depth`` is Tree depth."""
+    words = key.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
