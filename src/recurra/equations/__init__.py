@@ -21,8 +21,10 @@ from recurra.equations.language import (
     tanh,
     vector,
 )
+from recurra.equations.printing import latex, unicode
 
 __all__ = [
-    "Cell", "CellError", "Parameter", "Rate", "Traced", "Value", "Width", "abs", "affine", "cell", "detach", "exp",
-    "layer_norm", "log", "maximum", "minimum", "nearest", "relu", "select", "sigmoid", "softplus", "sqrt", "tanh", "vector",
+    "Cell", "CellError", "Parameter", "Rate", "Traced", "Value", "Width", "abs", "affine", "cell", "detach", "exp", "latex",
+    "layer_norm", "log", "maximum", "minimum", "nearest", "relu", "select", "sigmoid", "softplus", "sqrt", "tanh", "unicode",
+    "vector",
 ]  # fmt: skip

@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 import inspect
 import linecache
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from types import FrameType
 from typing import Any
 
 from recurra.equations import language
@@ -26,6 +29,7 @@ class Traced:
         output: what the step gives out.
         new_states: the states after the step, in the order of `states`.
         size: how many nodes the step has; what is derived from it is added to the graph behind them.
+        names: what the function calls its values, for printing.
     """
 
     graph: Graph
@@ -35,6 +39,7 @@ class Traced:
     output: Node
     new_states: tuple[Node, ...]
     size: int
+    names: dict[Node, str]
 
 
 class Cell:
@@ -108,10 +113,11 @@ class Cell:
         inputs = tuple(graph.leaf("input", n, w, Rate.STEP) for n, w in self.inputs.items())
         statics = tuple(graph.leaf("static", n, w, Rate.SEQUENCE) for n, w in self.statics.items())
         states = tuple(graph.leaf("state", n, w, Rate.LOOP) for n, w in self.states.items())
-        names = (*self.inputs, *self.statics, *self.states)
-        values = dict(zip(names, (*inputs, *statics, *states), strict=True))
+        arguments = (*self.inputs, *self.statics, *self.states)
+        values = dict(zip(arguments, (*inputs, *statics, *states), strict=True))
+        names: dict[Node, str] = {}
         try:
-            with language.interpreting(language.Tracer(graph)):
+            with language.interpreting(language.Tracer(graph)), _recording(self._function, names):
                 result = self._function(**values, **self.options)
             output, new_states = self._check_result(graph, result)
         except CellError as error:
@@ -120,7 +126,7 @@ class Cell:
             known = [n for n in dir(language) if not n.startswith("_")]
             happened = f"the name `{error.name}` is not known{nearest(str(error.name), known)}"
             raise CellError(self._locate(error, happened), "Import it from recurra.equations") from error
-        return Traced(graph, inputs, statics, states, output, new_states, len(graph.nodes))
+        return Traced(graph, inputs, statics, states, output, new_states, len(graph.nodes), names)
 
     def _check_result(self, graph: Graph, result: Any) -> tuple[Node, tuple[Node, ...]]:
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], (tuple, list))):
@@ -180,6 +186,22 @@ def cell(
         return Cell(function, states, static, width or {})
 
     return make
+
+
+@contextmanager
+def _recording(function: Callable[..., Any], names: dict[Node, str]) -> Iterator[None]:
+    """Note what `function` calls the symbols among its local variables when it returns."""
+    previous = sys.getprofile()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "return" and frame.f_code is function.__code__:
+            names.update({v: k for k, v in frame.f_locals.items() if isinstance(v, Node)})
+
+    sys.setprofile(note)
+    try:
+        yield
+    finally:
+        sys.setprofile(previous)
 
 
 def nearest(word: str, known: Any) -> str:

@@ -95,12 +95,21 @@ Operand = Node | float | int
 
 
 class Graph:
-    """Nodes, each distinct expression once, and the parameters they use, in the order of their first use."""
+    """Nodes, each distinct expression once.
+
+    Attributes:
+        nodes: all of them, operands first.
+        parameters: the learned arrays by name, in the order of their first use.
+        affines: matrices and bias of each named affine.
+        norms: what a layer norm gave → what it normalised: (value, the values of its mean and variance, name). Only
+            printing asks for it: the arithmetic of a norm is in the graph like any other.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.parameters: dict[str, Parameter] = {}
         self.affines: dict[str, tuple[tuple[str, ...], str | None]] = {}
+        self.norms: dict[Node, tuple[Node, tuple[Node, ...], str]] = {}
         self._table: dict[Hashable, Node] = {}
 
     def node(

@@ -202,6 +202,7 @@ class Tracer:
             gain = self._learned(f"gain_{suffix}", "gain", node.width, 1.0)
             shift = self._learned(f"shift_{suffix}", "shift", node.width, 0.0)
             result.append(gain * (c * scale) + shift)
+            graph.norms[result[-1]] = (node, nodes, suffix)
         return tuple(result)
 
 
