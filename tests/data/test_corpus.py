@@ -52,6 +52,15 @@ def test_nothing_to_read_is_an_error(tmp_path):
         Corpus.open(empty).encode(CharacterVocabulary("ab"))
 
 
+def test_a_folder_that_may_not_be_read_is_an_error(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(DataError, match=r"the folder .* cannot be read: Permission denied"):
+        Corpus.open(tmp_path)
+
+
 def test_an_unknown_symbol_is_found_in_its_file_and_line(tmp_path):
     corpus = Corpus.open(folder(tmp_path, {"a.txt": b"ab\nba\n", "b.txt": b"a\nb\naxb\n"}))
     with pytest.raises(DataError, match=r"character 'x' \(U\+0078\) in .*b\.txt, line 3, was never seen"):

@@ -100,6 +100,7 @@ def test_texts_that_make_no_vocabulary_are_refused():
         (json.dumps({"format": "recurra vocabulary", "version": 99}), "version 99"),
         (json.dumps({"format": "recurra vocabulary", "version": 1, "level": "byte", "symbols": ["a"]}), "damaged"),
         (json.dumps({"format": "recurra vocabulary", "version": 1, "level": "char", "symbols": ["a", 1]}), "damaged"),
+        (json.dumps({"format": "recurra vocabulary", "version": 1, "level": "char", "symbols": []}), "damaged"),
         (json.dumps({"format": "recurra vocabulary", "version": 1, "level": "char", "symbols": ["ab"]}), "damaged"),
     ],
 )

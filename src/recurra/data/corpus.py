@@ -39,7 +39,7 @@ class Corpus:
         are skipped with a warning; a single file that is not text is an error when it is read.
 
         Raises:
-            DataError: nothing is there, or the folder holds no text.
+            DataError: nothing is there, or the folder may not be read or holds no text.
         """
         path = Path(path).expanduser()
         if not path.is_dir():
@@ -54,13 +54,12 @@ class Corpus:
         if skipped:
             names = ", ".join(str(file.relative_to(path)) for file in skipped[:3])
             more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-            logger.warning("skipped %d that cannot be read as UTF-8 text: %s%s", len(skipped), names, more)
+            logger.warning("skipped %d files that cannot be read as UTF-8 text: %s%s", len(skipped), names, more)
         return cls(path, files, skipped)
 
     def pieces(self) -> Iterator[Piece]:
         """The text in pieces of whole lines. A file whose last line is not ended is ended where another follows."""
         for file in self.files:
-            text = ""
             for text, _, line in read_pieces(file):
                 if file is not self.files[-1] and not text.endswith("\n"):
                     text += "\n"
@@ -84,10 +83,14 @@ class Corpus:
 
 def _files_under(folder: Path) -> list[Path]:
     found = []
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(root, name) for name in names if not name.startswith(".")]
     return sorted(file for file in found if file.is_file())
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"the folder {error.filename} cannot be read: {error.strerror}") from error
 
 
 def _is_text(file: Path) -> bool:

@@ -262,7 +262,12 @@ def _from_content(content: Any, path: Path) -> Vocabulary:
             "use the version that wrote it, or train anew"
         )
     level, symbols = content.get("level"), content.get("symbols")
-    if level not in _CLASSES or not isinstance(symbols, list) or not all(isinstance(s, str) for s in symbols):
+    if (
+        level not in _CLASSES
+        or not isinstance(symbols, list)
+        or not symbols
+        or not all(isinstance(s, str) for s in symbols)
+    ):
         raise DataError(f"{path} is a damaged vocabulary: expected a level ({', '.join(LEVELS)}) and a list of symbols")
     if level == "char" and any(len(symbol) != 1 and symbol != UNKNOWN for symbol in symbols):
         raise DataError(f"{path} is a damaged vocabulary: it is by characters, but a symbol is longer than one")
