@@ -91,7 +91,9 @@ def load() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
-        raise NativeLibraryError(f"the native library {path} cannot be loaded: {error}; install recurra anew") from error
+        raise NativeLibraryError(
+            f"the native library {path} cannot be loaded ({error}); install recurra anew"
+        ) from error
     try:
         found = int(library.rc_kernels_version())
     except AttributeError:
