@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from recurra.inspect.charts import Chart, Line, draw, nice_ticks, number
+from recurra.inspect.charts import Chart, Line, draw, label, nice_ticks, number
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -79,3 +79,8 @@ def test_a_single_point_is_drawn():
 )
 def test_numbers_are_short(value, text):
     assert number(value) == text
+
+
+def test_the_ticks_of_an_axis_share_their_unit():
+    assert [label(tick, [0, 5000, 10000]) for tick in (0, 5000, 10000)] == ["0", "5k", "10k"]
+    assert [label(tick, [0, 500, 1000]) for tick in (500, 1000)] == ["500", "1000"]

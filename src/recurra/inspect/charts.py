@@ -70,6 +70,14 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def label(tick: float, ticks: list[float]) -> str:
+    """A tick of an axis, in the unit of the largest one: 0, 5k, 10k."""
+    high = max(map(abs, ticks))
+    bound, unit = next((pair for pair in ((1e9, "G"), (1e6, "M"), (1e4, "k")) if high >= pair[0]), (1.0, ""))
+    scale = 1e3 if unit == "k" else bound
+    return number(tick / scale) + unit if unit and tick else number(tick)
+
+
 class _Plot:
     """The two scales of one chart, and the pieces drawn on them."""
 
@@ -112,14 +120,15 @@ class _Plot:
         for tick in self.ticks:
             y = self.y(tick)
             parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{self.right}"/>')
-            parts.append(_text(_LEFT - 7, y + 3.5, number(tick), "end"))
+            parts.append(_text(_LEFT - 7, y + 3.5, label(tick, self.ticks), "end"))
             if self.chart.second:
                 # The same grid line read in the other unit.
                 parts.append(_text(self.right + 7, y + 3.5, f"{tick * self.chart.second:.2f}", "start"))
-        for tick in nice_ticks(self.x0, self.x1, 3 + self.chart.width // 160, inside=True):
+        steps = nice_ticks(self.x0, self.x1, 3 + self.chart.width // 160, inside=True)
+        for tick in steps:
             x = self.x(tick)
             parts.append(f'<path class="axis" d="M{x:.1f} {self.bottom}v4"/>')
-            parts.append(_text(x, self.bottom + 17, number(tick), "middle"))
+            parts.append(_text(x, self.bottom + 17, label(tick, steps), "middle"))
         parts.append(f'<path class="axis" d="M{_LEFT} {self.bottom}H{self.right}"/>')
         return parts
 

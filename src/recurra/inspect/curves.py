@@ -12,6 +12,8 @@ from recurra.inspect.run import Run
 BITS = 1 / math.log(2)
 """Bits in a nat."""
 
+# Width and height of a chart that takes the page, half of it, or a third, in pixels.
+_LARGE, _HALF, _THIRD = (1014, 340), (476, 200), (312, 190)
 _POINTS = 500  # a curve is drawn with at most this many points; a screen shows no more
 # Metrics of the loop that have a chart of their own: key -> title, note, whether the axis starts at zero.
 _LOOP_CHARTS = {
@@ -28,24 +30,21 @@ def charts(run: Run) -> str:
     pairs = list(dict.fromkeys(key.split("_", 1)[1] for key in keys if key.startswith(("train_", "valid_"))))
     # The loss leads; bits are the same curve, read on its other scale.
     pairs = sorted((name for name in pairs if name != "bits"), key=lambda name: name != "nats")
-    big = [_pair_chart(run, name, first=index == 0) for index, name in enumerate(pairs)]
-    single = [_single_chart(history, key) for key in _LOOP_CHARTS if key in keys]
-    single += [
-        _single_chart(history, key)
-        for key in keys
-        if key not in _LOOP_CHARTS and not key.startswith(("train_", "valid_"))
-    ]
-    small = [chart for chart in big[1:] + single if chart]
-    return "".join(
-        [
-            *big[:1],
-            f'<div class="panels{" two" if len(small) in (2, 4) else ""}">{"".join(small)}</div>' if small else "",
-        ]
-    )
+    others = [key for key in keys if key not in _LOOP_CHARTS and not key.startswith(("train_", "valid_"))]
+    singles = [*(key for key in _LOOP_CHARTS if key in keys), *others]
+    large = _pair_chart(run, pairs[0], _LARGE) if pairs else ""
+    # Three in a row, or two where three would leave one over.
+    two = len(pairs[1:]) + len(singles) in (2, 4)
+    size = _HALF if two else _THIRD
+    small = [_pair_chart(run, name, size) for name in pairs[1:]]
+    small += [_single_chart(history, key, size) for key in singles]
+    panels = f'<div class="panels{" two" if two else ""}">{"".join(small)}</div>' if small else ""
+    return large + panels
 
 
-def _pair_chart(run: Run, name: str, first: bool) -> str:
-    """Train and valid of one metric over the steps; the first one is drawn large."""
+def _pair_chart(run: Run, name: str, size: tuple[int, int]) -> str:
+    """Train and valid of one metric over the steps."""
+    first = size is _LARGE
     train, valid = run.history.points(f"train_{name}"), run.history.points(f"valid_{name}")
     lines = []
     if train:
@@ -59,20 +58,20 @@ def _pair_chart(run: Run, name: str, first: bool) -> str:
     best = run.history.best(f"valid_{name}")
     mark = (best, f"best {number(best[1])}") if first and best else None
     second = BITS if is_nats and first else None
-    width, height = (1014, 340) if first else (330, 190)
-    svg = draw(Chart(lines, width=width, height=height, cut_start=first, second=second, mark=mark))
+    svg = draw(Chart(lines, *size, cut_start=first, second=second, mark=mark))
     heading = "Loss" if is_nats else title(name)
-    note = f"over steps; nats per {run.unit} on the left, bits on the right" if second else ""
     legend = [(line.kind, _legend(line, train)) for line in lines if line.kind != "faint"]
+    note = f"over steps; nats per {run.unit} on the left, bits on the right" if second else ""
+    if len(legend) == 1 and not first:
+        note, legend = legend[0][1], []
     return page.panel(f'<div class="scroll">{svg}</div>' if first and svg else svg, heading, note, legend)
 
 
-def _single_chart(history: History, key: str) -> str:
+def _single_chart(history: History, key: str, size: tuple[int, int]) -> str:
     heading, note, from_zero = _LOOP_CHARTS.get(key, (title(key), "", False))
     points: list[Point] = history.points(key)
-    return page.panel(
-        draw(Chart([Line(heading.lower(), thin(points, _POINTS // 2))], from_zero=from_zero)), heading, note
-    )
+    line = Line(heading.lower(), thin(points, _POINTS // 2))
+    return page.panel(draw(Chart([line], *size, from_zero=from_zero)), heading, note)
 
 
 def _legend(line: Line, train: list[Point]) -> str:

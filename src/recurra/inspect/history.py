@@ -119,12 +119,11 @@ def smooth(points: list[Point], window: int) -> list[Point]:
 
 
 def thin(points: list[Point], count: int) -> list[Point]:
-    """At most ``count`` points: the means of equal runs of neighbours, the last point kept as it is."""
+    """At most ``count`` points: the means of equal runs of neighbours."""
     if len(points) <= count:
         return points
-    bins = [points[len(points) * i // (count - 1) : len(points) * (i + 1) // (count - 1)] for i in range(count - 1)]
-    means = [(sum(x for x, _ in run) / len(run), sum(y for _, y in run) / len(run)) for run in bins]
-    return [*means, points[-1]]
+    runs = (points[len(points) * i // count : len(points) * (i + 1) // count] for i in range(count))
+    return [(sum(x for x, _ in run) / len(run), sum(y for _, y in run) / len(run)) for run in runs]
 
 
 def _number(value: object) -> float | None:
