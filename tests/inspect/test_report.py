@@ -79,7 +79,8 @@ def test_a_whole_run_shows_its_figures_samples_equations_and_commands(tmp_path):
         assert piece in text
     assert source.count("<svg") == 4
     assert "sample 20 <b>&amp;</b>" in text and "sample 200 <b>&amp;</b>" in text
-    assert "tanh" in text and "Long short-term memory" in text
+    assert "<td><i>h</i><sub><i>t</i></sub></td><td>=</td>" in source and "<i>W</i><sub>i</sub>" in source
+    assert "σ(Wi xt + Ui ht−1 + bi)" in text and "Long short-term memory" in text
     assert f"recurra generate '{tmp_path}/my run' --prompt sample" in text
     assert f"recurra evaluate '{tmp_path}/my run' 'my text.txt'" in text
     assert "hidden: 256" in text

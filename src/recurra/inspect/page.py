@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 _STYLE = """
@@ -67,11 +68,12 @@ p { max-width: 76ch; }
 .sample h3 { margin: 0 2px 6px; } .sample .panel { flex: 1; }
 pre { margin: 0; font: 12.5px/1.55 var(--code); white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4; }
 .sample pre { max-height: 232px; overflow: auto; } .sample.wide pre { max-height: 420px; }
-.equations { padding: 18px 20px; overflow-x: auto; }
-.equations table { border-collapse: collapse; font: 18px/1.75 var(--math); }
-.equations td { padding: 0; white-space: pre; } .equations td:first-child { text-align: right; }
-.equations td:nth-child(2) { padding: 0 .45em; color: var(--soft); }
-.equations p { margin: 12px 0 0; color: var(--soft); font-size: 13.5px; white-space: pre-line; }
+.equations { padding: 18px 20px; }
+.equations > p { margin: 0 0 14px; color: var(--soft); font-size: 13.5px; max-width: none; }
+.equations .scroll { min-width: 0; } .equations .scroll table { border-collapse: collapse; font: 18px/1.8 var(--math); }
+.equations .scroll td { padding: 0; white-space: pre; } .equations .scroll td:first-child { text-align: right; }
+.equations .scroll td:nth-child(2) { padding: 0 .45em; color: var(--soft); }
+.equations sub { font-size: .7em; line-height: 0; }
 .command { margin: 0 0 12px; } .command p { margin: 0 0 4px; }
 .command pre, .yaml { background: var(--wash); border: 1px solid var(--rule); border-radius: 8px; padding: 9px 13px; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 24px; align-items: start; }
@@ -142,17 +144,24 @@ def sample(title: str, note: str, text: str, kind: str = "") -> str:
     )
 
 
-def equations(text: str, note: str) -> str:
-    """Equations, one a line, aligned at their first equals sign; lines without one span the columns."""
+def equations(lines: list[str], note: str, beside: str) -> str:
+    """Equations in plain Unicode, aligned at their equals signs and set as in print, with HTML ``beside`` them."""
     rows = []
-    for line in text.strip("\n").splitlines():
-        left, sign, right = line.partition(" = ")
-        if sign:
-            rows.append(f"<tr><td>{escape(left.strip())}</td><td>=</td><td>{escape(right.strip())}</td></tr>")
-        else:
-            rows.append(f'<tr><td colspan="3" style="text-align:left">{escape(line) or "&nbsp;"}</td></tr>')
-    under = f"<p>{escape(note)}</p>" if note else ""
-    return f'<div class="panel equations"><table>{"".join(rows)}</table>{under}</div>' if rows else ""
+    for line in lines:
+        left, _, right = line.partition(" = ")
+        rows.append(f"<tr><td>{_typeset(left.strip())}</td><td>=</td><td>{_typeset(right.strip())}</td></tr>")
+    table = f'<div class="scroll"><table>{"".join(rows)}</table></div>' if rows else ""
+    return f'<div class="panel equations"><p>{escape(note)}</p><div class="columns">{table}{beside}</div></div>'
+
+
+def _typeset(text: str) -> str:
+    """Variables in italics, with real subscripts: ``W_i`` and ``hₜ₋₁``; functions stay upright."""
+    text = re.sub(r"\b([A-Za-z]+)_(\w+)", r"<i>\1</i><sub>\2</sub>", escape(text))
+    return re.sub(
+        r"([A-Za-z]\w*?)(ₜ₋₁|ₜ)",
+        lambda m: f"<i>{m[1]}</i><sub>{'<i>t</i>−1' if m[2] != 'ₜ' else '<i>t</i>'}</sub>",
+        text,
+    )
 
 
 def command(meaning: str, text: str) -> str:

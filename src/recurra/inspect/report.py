@@ -168,7 +168,14 @@ def _equations(run: Run) -> str:
         return page.paragraph(
             f"The cell {name} is not one of the library's own, so its equations cannot be shown here."
         )
-    return page.equations(unicode(cell), (cell.doc or "").strip())
+    lines = [line.strip() for line in unicode(cell).splitlines()]
+    formulas = [line for line in lines if " = " in line]
+    # What follows the formulas is a table of names and values, parted by blanks.
+    rest = lines[lines.index(formulas[-1]) + 1 :] if formulas else []
+    costs = [
+        (title(name), value.strip()) for name, _, value in (line.partition("  ") for line in rest) if value.strip()
+    ]
+    return page.equations(formulas, cell.doc.strip(), page.facts(costs))
 
 
 def _commands(run: Run) -> str:
