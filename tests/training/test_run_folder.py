@@ -15,6 +15,7 @@ def finished(path: Path) -> Path:
     folder = RunFolder.create(path)
     folder.write_text("config.yaml", "task: toy\n")
     folder.save_checkpoint({"step": 1})
+    folder.keep()
     folder.close()
     return path
 
@@ -48,7 +49,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path):
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
 
 
-def test_a_run_that_failed_before_its_first_checkpoint_leaves_nothing(tmp_path: Path):
+def test_a_run_that_failed_before_its_first_update_leaves_nothing(tmp_path: Path):
     folder = RunFolder.create(tmp_path / "run")
     folder.write_text("config.yaml", "task: toy\n")
     folder.close()

@@ -47,7 +47,7 @@ class Setting(NamedTuple):
 
 def settings(schema: type) -> list[Setting]:
     """Every setting of the dataclass `schema`, those of its groups with dotted keys, in the order of the fields."""
-    return list(_settings(schema, ""))
+    return list(_settings(schema(), ""))
 
 
 def build_config(schema: type[C], recipe: Mapping[str, Any] | None = None, words: Iterable[str] = ()) -> C:
@@ -104,15 +104,15 @@ def split_word(word: str) -> tuple[str, str]:
     return key, value
 
 
-def _settings(schema: type, prefix: str) -> Iterator[Setting]:
-    kinds = get_type_hints(schema)
-    for field in dataclasses.fields(schema):
-        kind = kinds[field.name]
-        if dataclasses.is_dataclass(kind):
-            yield from _settings(kind, f"{prefix}{field.name}.")  # type: ignore[arg-type]
-            continue
-        default = field.default if field.default is not dataclasses.MISSING else None
-        yield Setting(prefix + field.name, _kind(kind), default, field.metadata.get("help", ""))
+def _settings(group: Any, prefix: str) -> Iterator[Setting]:
+    kinds = get_type_hints(type(group))
+    for field in dataclasses.fields(group):
+        default = getattr(group, field.name)
+        if dataclasses.is_dataclass(default):
+            yield from _settings(default, f"{prefix}{field.name}.")
+        else:
+            help = field.metadata.get("help", "")
+            yield Setting(f"{prefix}{field.name}", _kind(kinds[field.name]), default, help)
 
 
 def _kind(kind: Any) -> str:

@@ -1,7 +1,11 @@
-"""Writing a file so that at every moment either the old one or the new one is there, whole."""
+"""Files that are never half written: at every moment either the old one or the new one is there, whole."""
 
+import json
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 def replace_file(path: Path, data: bytes | memoryview) -> None:
@@ -20,6 +24,14 @@ def replace_file(path: Path, data: bytes | memoryview) -> None:
         beside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def to_json(record: Mapping[str, Any], indent: int | None = None) -> str:
+    """`record` as JSON; a number that is not finite becomes null, as JSON has no word for it."""
+    plain = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in record.items()
+    }
+    return json.dumps(plain, indent=indent, ensure_ascii=False)
 
 
 def sync_folder(folder: Path) -> None:

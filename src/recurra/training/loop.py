@@ -1,6 +1,5 @@
 """The training loop: plain, and ignorant of what task it trains."""
 
-import json
 import math
 import platform
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from recurra.tasks.base import Batch, Task
 from recurra.tasks.config import ConfigError
 from recurra.training.clipping import clip_gradients
 from recurra.training.distributed import ALONE, Ranks
+from recurra.training.files import to_json
 from recurra.training.interruption import Interruption
 from recurra.training.observer import Observer
 from recurra.training.optimizer import build_optimizer
@@ -129,6 +129,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
+            run.keep()
             if ranks.writer:
                 observer.stepped(at, plan.fraction(at), loss, norm)
 
@@ -184,7 +185,7 @@ def describe(task: Task, model: nn.Module, config: Any, ranks: Ranks) -> dict[st
 def _write_facts(run: RunFolder, facts: dict[str, Any], at: Position, reason: str) -> None:
     end = {"ended_by": reason, "step": at.step, "seconds": round(at.seconds, 3)}
     best = {"best_valid_nats": at.best, "best_step": at.best_step} if at.best_step else {}
-    run.write_text("describe.json", json.dumps({**facts, **end, **best}, indent=2, ensure_ascii=False) + "\n")
+    run.write_text("describe.json", to_json({**facts, **end, **best}, indent=2) + "\n")
 
 
 def _means(meter: Meter, ranks: Ranks) -> dict[str, float]:

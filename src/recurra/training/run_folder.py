@@ -1,8 +1,6 @@
 """The folder a run leaves behind: its settings, vocabulary, best model, checkpoint, metrics and report."""
 
 import fcntl
-import json
-import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -15,7 +13,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from recurra.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from recurra.training.files import replace_file
+from recurra.training.files import replace_file, to_json
 
 _LOCK = ".lock"
 
@@ -45,7 +43,7 @@ class RunFolder:
         self.writer = writer
         self._lock: IO[bytes] | None = None
         self._metrics: IO[bytes] | None = None
-        self._new = False  # made by this process, and nothing in it is worth keeping before the first checkpoint
+        self._new = False  # made by this process, with nothing in it yet that would be a loss
 
     # -- making, opening, closing ------------------------------------------------------------------------------------
 
@@ -101,16 +99,20 @@ class RunFolder:
         return self
 
     def close(self) -> None:
-        """Give the folder free. A new run that failed before its first checkpoint leaves nothing behind."""
+        """Give the folder free. A new run that failed before its first update leaves nothing behind."""
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None
         if self._lock is None:
             return
-        if self._new and not (self.path / "checkpoint").exists():
+        if self._new:
             shutil.rmtree(self.path)
         self._lock.close()
         self._lock = None
+
+    def keep(self) -> None:
+        """Say that there is something in the folder now that would be a loss."""
+        self._new = False
 
     # -- metrics -----------------------------------------------------------------------------------------------------
 
@@ -119,13 +121,12 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
-        """Add one line. A number that is not finite is written as null: JSON has no word for it. Raises OSError."""
+        """Add one line; numbers that are not finite are written as null. Raises OSError."""
         if not self.writer:
             return
-        plain = {key: None if _not_finite(value) else value for key, value in record.items()}
         if self._metrics is None:
             self._metrics = open(self.metrics_path, "ab")  # noqa: SIM115 - held for the life of the run
-        self._metrics.write(json.dumps(plain, ensure_ascii=False).encode() + b"\n")
+        self._metrics.write(f"{to_json(record)}\n".encode())
         self._metrics.flush()
 
     def sync_metrics(self) -> int:
@@ -184,7 +185,3 @@ class RunFolder:
     def load_checkpoint(self) -> dict[str, Any]:
         """The state of the last checkpoint. Raises CheckpointError."""
         return load_checkpoint(self.path / "checkpoint")
-
-
-def _not_finite(value: object) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)

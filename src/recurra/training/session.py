@@ -23,24 +23,25 @@ FindTask = Callable[[str], type[Task]]
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that has ended: its folder, how it ended, and whether this process is the one that speaks of it."""
+    """A run that has ended: folder, way it ended, number of processes, and whether this one speaks of it."""
 
     folder: Path
     outcome: Outcome
+    processes: int
     writer: bool
 
 
-def begin(task_class: type[Task], config: Any, observer: Observer) -> Ended:
+def begin(task_class: type[Task], config: Any, observer: Observer, *, label: str | None = None) -> Ended:
     """Train a new model, with a `config` of the task's own kind.
 
-    The run folder is `config.run`, or a fresh one under `runs/`. The data is opened before the folder is made, so data
-    that cannot be used leaves nothing behind. Raises ConfigError, RunFolderError, DivergenceError, what the task raises
-    for its data, and OSError.
+    The run folder is `config.run`, or a fresh one under `runs/`, named by `label` or else by task and data. The data is
+    opened before the folder is made, so data that cannot be used leaves nothing behind. Raises ConfigError,
+    RunFolderError, DivergenceError, what the task raises for its data, and OSError.
     """
     ranks = Ranks.join()
     device = choose_device(config.train.device, ranks)
     task = task_class.open(config)
-    run = _folder_for(task_class.name, config, ranks)
+    run = _folder_for(task_class, config, ranks, label)
     try:
         config.run = str(run.path)
         seed_everything(config.seed)
@@ -54,7 +55,7 @@ def begin(task_class: type[Task], config: Any, observer: Observer) -> Ended:
     finally:
         run.close()
     ranks.leave()
-    return Ended(run.path, outcome, ranks.writer)
+    return Ended(run.path, outcome, ranks.world, ranks.writer)
 
 
 def resume(path: Path, words: Iterable[str], find_task: FindTask, observer: Observer) -> Ended:
@@ -74,7 +75,7 @@ def resume(path: Path, words: Iterable[str], find_task: FindTask, observer: Obse
     finally:
         run.close()
     ranks.leave()
-    return Ended(run.path, outcome, ranks.writer)
+    return Ended(run.path, outcome, ranks.world, ranks.writer)
 
 
 def load_config(path: Path, find_task: FindTask, words: Iterable[str] = ()) -> tuple[type[Task], Any]:
@@ -110,14 +111,14 @@ def choose_device(name: str, ranks: Ranks) -> torch.device:
     return torch.device("cuda", ranks.local) if device.type == "cuda" and device.index is None else device
 
 
-def _folder_for(name: str, config: Any, ranks: Ranks) -> RunFolder:
+def _folder_for(task_class: type[Task], config: Any, ranks: Ranks, label: str | None) -> RunFolder:
     """The locked folder of a new run; in processes that do not write, the same path."""
 
     def make() -> RunFolder:
         if config.run:
             return RunFolder.create(Path(config.run))
-        stem = Path(config.data or "").name.partition(".")[0]
-        return RunFolder.fresh(f"{name}-{stem}" if stem else name)
+        stem = Path(config.data or "").name.removesuffix(".gz").removesuffix(".txt")
+        return RunFolder.fresh(label or (f"{task_class.name}-{stem}" if stem else task_class.name))
 
     own = make() if ranks.writer else None
     path = ranks.from_writer(lambda: own.path if own else None)

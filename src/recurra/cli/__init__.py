@@ -1,0 +1,1 @@
+"""The commands, and everything that is shown to somebody at a terminal."""

@@ -1,0 +1,120 @@
+"""The command that trains."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from recurra.cli.progress import duration, follow
+from recurra.tasks.config import ConfigError
+
+if TYPE_CHECKING:
+    from recurra.training.session import Ended
+
+INTERRUPTED = 130
+_RECIPES = (".yaml", ".yml")
+
+
+def train(
+    *words: str,
+    resume: Path | None = None,
+    settings: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Train a model, from data to a run folder with a report.
+
+    recurra train TASK DATA [key=value …]: such as recurra train lm book.txt model.hidden=512 train.epochs=5
+
+    recurra train RECIPE.yaml [key=value …]: the settings of a file; words overrule it
+
+    recurra train --resume RUN [key=value …]: go on with a run, killed or stopped, such as with train.steps=5000
+
+    Parameters
+    ----------
+    words
+        Task and data, or a recipe; then settings as key=value.
+    resume
+        Run folder to go on with.
+    settings
+        Print every setting with its default and meaning, and stop.
+    """
+    from recurra import tasks
+    from recurra.training import session
+
+    places = [word for word in words if "=" not in word]
+    values = [word for word in words if "=" in word]
+    if settings:
+        _print_settings(tasks.get(places[0] if places else "lm").Config)
+        return 0
+    observer = follow()
+    try:
+        if resume is not None:
+            if places:
+                raise ConfigError(
+                    f"{places[0]!r} is not understood: with --resume only settings, key=value, can follow"
+                )
+            ended = session.resume(resume, values, tasks.get, observer)
+        else:
+            ended = session.begin(*_prepared(places, values), observer)
+    finally:
+        observer.close()
+    return conclude(ended)
+
+
+def conclude(ended: "Ended") -> int:
+    """Write the report, say how the run ended and what comes next, and return the exit status."""
+    from recurra.inspect.report import write_report
+
+    outcome = ended.outcome
+    status = INTERRUPTED if outcome.reason == "interrupted" else 0
+    if not ended.writer:
+        return status
+    report = write_report(ended.folder)
+    folder = shlex.quote(str(ended.folder))
+    best = f"; best validation {outcome.best:.4f} nats at step {outcome.best_step:,}" if outcome.best_step else ""
+    if outcome.reason == "interrupted":
+        print(f"interrupted at step {outcome.step:,} after {duration(outcome.seconds)}; everything is saved{best}")
+        print(f"go on:     {_start(ended)} train --resume {folder}")
+        return status
+    early = ", stopped early" if outcome.reason == "patience" else ""
+    print(f"{outcome.step:,} steps in {duration(outcome.seconds)}{early}{best}")
+    print(f"report:    {report}")
+    print(f"write:     recurra generate {folder}")
+    print(f"measure:   recurra evaluate {folder} FILE")
+    print(f"train on:  {_start(ended)} train --resume {folder} train.steps={2 * outcome.step}")
+    return status
+
+
+def _prepared(places: list[str], values: list[str]) -> tuple[Any, Any]:
+    """The task and its configuration, from the words of the command line."""
+    from recurra import tasks
+    from recurra.training.config import build_config, read_recipe
+
+    if not places:
+        raise ConfigError("nothing to train: give a task and its data, or a recipe; recurra train lm FILE")
+    first, *rest = places
+    recipe: dict[str, Any] = {}
+    name = first
+    if Path(first).suffix in _RECIPES:
+        recipe = read_recipe(Path(first))
+        name = str(recipe.get("task", ""))
+        if not name:
+            raise ConfigError(f"{first} does not say which task it is for: add a line such as `task: lm`")
+    if len(rest) > 1:
+        raise ConfigError(f"{rest[1]!r} is not understood: after task and data, settings are given as key=value")
+    if rest:
+        values = [f"data={rest[0]}", *values]
+    task_class = tasks.get(name)
+    return task_class, build_config(task_class.Config, recipe, values)
+
+
+def _print_settings(schema: type) -> None:
+    from recurra.training.config import settings
+
+    for setting in settings(schema):
+        default = "null" if setting.default is None else setting.default
+        print(f"{setting.key}={default}\n    {setting.help} ({setting.kind})")
+
+
+def _start(ended: "Ended") -> str:
+    return f"torchrun --nproc-per-node {ended.processes} -m recurra" if ended.processes > 1 else "recurra"

@@ -1,0 +1,78 @@
+"""Commands that use a trained model."""
+
+import json
+import math
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def trained(command, here: Path, text: Path, tiny) -> Path:
+    words = ("model.hidden=24", "optimizer.lr=0.02", "train.steps=150", "train.validate_every=50", "run=trained")
+    status, _, err = command("train", "lm", text, *tiny, *words)
+    assert status == 0, err
+    return here / "trained"
+
+
+def test_evaluate_prints_and_writes_the_figures(command, here: Path, trained: Path, text: Path):
+    status, out, err = command("evaluate", trained, text)
+    assert status == 0, err
+    figures = json.loads((trained / "evaluation.json").read_text())
+    assert figures["data"] == str(text)
+    assert 0 < figures["nats_per_character"] < math.log(30)
+    assert figures["bits_per_character"] == pytest.approx(figures["nats_per_character"] / math.log(2))
+    assert f"{figures['nats_per_character']:.4f}" in out
+    assert "perplexity per word" in out
+    assert command("evaluate", trained, text, "--json", here / "mine.json")[0] == 0
+    assert json.loads((here / "mine.json").read_text())["tokens"] == figures["tokens"]
+
+
+def test_score_ranks_lines(command, here: Path, trained: Path):
+    (here / "lines.txt").write_text("the dog sees the sun\nsun the sees dog the\neeh tgo ssd esnu tth\n")
+    status, out, err = command("score", trained, "lines.txt")
+    assert status == 0, err
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert [row[1] for row in rows] == (here / "lines.txt").read_text().splitlines()
+    scores = [float(row[0]) for row in rows]
+    assert max(scores) < 0
+    assert scores[0] > scores[1] > scores[2]
+
+
+def test_generate_writes_on_and_a_seed_fixes_the_text(command, trained: Path):
+    words = ("generate", trained, "--prompt", "the dog", "--length", 40, "--temperature", 0.7)
+    status, first, err = command(*words, "--seed", 5)
+    assert status == 0, err
+    assert first.startswith("the dog")
+    assert len(first) == len("the dog") + 40 + 1
+    assert command(*words, "--seed", 5)[1] == first
+    assert command(*words, "--seed", 6)[1] != first
+    greedy = ("generate", trained, "--prompt", "the dog", "--length", 40, "--temperature", 0)
+    assert command(*greedy)[1] == command("generate", trained, "--prompt", "the dog", "--length", 40, "--top-k", 1)[1]
+
+
+def test_generate_ends_quietly_when_nobody_reads(process, trained: Path):
+    writing = process("generate", trained, "--length", 10_000_000)
+    assert writing.stdout.read(20)
+    writing.stdout.close()
+    assert writing.wait(timeout=60) == -signal.SIGPIPE
+    assert "Traceback" not in writing.stderr.read()
+
+
+def test_generate_streams_and_ends_at_ctrl_c(process, trained: Path):
+    writing = process("generate", trained, "--length", 10_000_000, bufsize=0, text=False)
+    assert writing.stdout.read(1)  # what comes first is shown while the rest is being written
+    writing.send_signal(signal.SIGINT)
+    _, err = writing.communicate(timeout=60)
+    assert writing.returncode == 130
+    assert b"Traceback" not in err
+
+
+def test_the_module_is_the_command(process):
+    shown = process("--version")
+    out, _ = shown.communicate(timeout=60)
+    assert shown.returncode == 0
+    assert out.strip()
+    assert isinstance(shown, subprocess.Popen)
