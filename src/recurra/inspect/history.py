@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ Point = tuple[float, float]
 _MORE_IS_BETTER = ("accuracy", "f1", "precision", "recall", "bleu", "score")
 # Keys that place a line in the run; they are axes, not curves.
 _AXES = ("step", "epoch", "time")
+# A number beyond this is a failure like an infinite one, and would overflow in the arithmetic of a chart.
+_LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -129,13 +130,13 @@ def thin(points: list[Point], count: int) -> list[Point]:
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if math.isfinite(value) else None
+    return float(value) if abs(value) <= _LARGEST else None
 
 
 def _first_not_finite(rows: list[dict[str, Any]]) -> float | None:
     for row in rows:
         for key, value in row.items():
             # JSON has no word for "not a number": it is written as null.
-            if key.startswith("train_") and (value is None or (isinstance(value, float) and not math.isfinite(value))):
+            if key.startswith("train_") and not isinstance(value, (str, bool)) and _number(value) is None:
                 return float(row["step"])
     return None
