@@ -135,10 +135,10 @@ def learning(history: History, title: str) -> str:
     height = bottom + 66
     for index, sample in enumerate(shown):
         x = 22 + index * column
-        nats = [y for at, y in (valid or train) if at <= sample.step] or [train[0][1]]
+        nats = min(train, key=lambda point: abs(point[0] - sample.step))[1]
         parts.append(f'<text class="ink head" x="{x:.1f}" y="{bottom + 52}">step {sample.step:.0f}</text>')
         parts.append(
-            f'<text class="soft small" x="{x + 92:.1f}" y="{bottom + 52}">{nats[-1]:.2f} nats per character</text>'
+            f'<text class="soft small" x="{x + 92:.1f}" y="{bottom + 52}">{nats:.2f} nats per character</text>'
         )
         for row, line in enumerate(lines(sample.text, int((column - 20) / 7.0), 13)):
             y = bottom + 76 + 16 * row
