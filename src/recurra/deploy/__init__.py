@@ -1,0 +1,1 @@
+"""What a machine offers, and running a model away from its training."""
