@@ -84,3 +84,14 @@ def test_numbers_are_short(value, text):
 def test_the_ticks_of_an_axis_share_their_unit():
     assert [label(tick, [0, 5000, 10000]) for tick in (0, 5000, 10000)] == ["0", "5k", "10k"]
     assert [label(tick, [0, 500, 1000]) for tick in (500, 1000)] == ["500", "1000"]
+
+
+def test_a_steep_start_may_run_off_the_top_and_a_short_run_may_not():
+    def heights(count: int) -> list[float]:
+        points = [(float(i), 100.0 if i == 0 else 1.0 + i / count) for i in range(count)]
+        root = parse(draw(Chart([Line("loss", points, "train")], cut_start=True)))
+        path = next(one for one in root.iter(f"{SVG}path") if one.get("class") == "line train")
+        return [float(pair.split()[1]) for pair in path.get("d", "")[1:].split("L")]
+
+    assert heights(100)[0] < 0 < min(heights(100)[1:])
+    assert min(heights(10)) > 0

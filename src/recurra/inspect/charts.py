@@ -100,10 +100,10 @@ class _Plot:
             self.y0, self.y1 = self.ticks[0], self.ticks[-1]
 
     def _later_high(self, high: float) -> float:
-        """The largest value after the first 1.5 % of the run."""
+        """The largest value after the first 1.5 % of the run; of the whole run where it has few points."""
         begin = self.x0 + (self.x1 - self.x0) * 0.015
         later = [y for line in self.lines for x, y in line.points if x >= begin]
-        return max(later, default=high)
+        return max(later) if len(later) > 30 else high
 
     def x(self, step: float) -> float:
         span = self.x1 - self.x0
@@ -146,7 +146,7 @@ class _Plot:
         x, y = self.x(point[0]), self.y(point[1])
         anchor = "end" if x > (_LEFT + self.right) / 2 else "start"
         # Below the curve is free on a loss that falls; near the floor there is room only above it.
-        above = y + 26 > self.bottom
+        above = y + 32 > self.bottom
         offset = -13 if above else 22
         return (
             f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>'

@@ -206,9 +206,10 @@ def _commands(run: Run) -> str:
 
 
 def _common_word(samples: list[Sample]) -> str | None:
-    """The word that the model wrote most often: it is certain to be in its vocabulary, and a fair start."""
-    words = (word for sample in samples for word in sample.text.split() if word.isalpha() and 2 <= len(word) <= 12)
-    return next((word for word, _ in Counter(words).most_common(1)), None)
+    """A word that the model wrote often: it is certain to be in its vocabulary, and a fair start."""
+    counts = Counter(word for sample in samples for word in sample.text.split() if word.isalpha() and len(word) <= 12)
+    # Weighed by length: letters that stand alone are the most frequent ones early on.
+    return max(counts, key=lambda word: counts[word] * (len(word) - 1), default=None)
 
 
 def _later(run: Run) -> str:
