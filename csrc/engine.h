@@ -22,6 +22,7 @@ enum rc_kind {
   RC_ONCE,       // [width]
   RC_ROWS,       // [B, width]
   RC_TIMED,      // [T + 1, B, width]
+  RC_CHUNK,      // [steps of a chunk, B, width]: lasts until the sums over rows and steps have taken it in
   RC_BLOCK,      // [steps of a block, rows of a thread, width]
   RC_THREAD,     // [rows of a thread, width]
   RC_LOCAL       // [rows of a tile, width]

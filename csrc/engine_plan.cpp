@@ -14,7 +14,10 @@ constexpr int32_t kMostTileRows = 64;
 constexpr int64_t kFullRows = 8;
 constexpr int64_t kBlockRows = 28;
 // Multiply-adds below which a second thread costs more than it brings.
-constexpr int64_t kThreadWork = 200000;
+constexpr int64_t kThreadWork = 500000;
+// A chunk's rows are many enough to make its sums efficient, and few enough to stay in the caches.
+constexpr int64_t kChunkRows = 1024;
+constexpr int64_t kChunkBytes = 1 << 20;
 
 template <class T>
 std::vector<T> table(const T *from, int32_t count) {
@@ -89,10 +92,15 @@ void work_out(rc_plan &p) {
   }
   for (const auto &s : p.sums)
     for (int32_t i = s.pair_begin; i < s.pair_end; i++)
-      if (s.kind == 0)
-        p.sum_scratch = std::max(p.sum_scratch, p.kernels->gemm_tn_scratch(p.values[p.pairs[i].adjoint].width,
-                                                                          p.values[p.pairs[i].operand].width));
+      if (s.kind == 0) {
+        // Either of the two may be the one whose columns fill the vectors.
+        const int64_t m = p.values[p.pairs[i].adjoint].width, n = p.values[p.pairs[i].operand].width;
+        p.sum_scratch = std::max({p.sum_scratch, p.kernels->gemm_tn_scratch(m, n), p.kernels->gemm_tn_scratch(n, m)});
+      }
   p.sum_scratch = round_up(p.sum_scratch, RC_LANE);
+  for (const auto &s : p.sums) p.has_sums[s.pass] = true;
+  for (size_t a = 0; a < p.arrays.size(); a++)
+    if (p.arrays[a].kind == RC_CHUNK) p.chunk_width[p.arrays[a].pass] += p.padded(static_cast<int32_t>(a));
 }
 
 }  // namespace
@@ -100,17 +108,27 @@ void work_out(rc_plan &p) {
 rc_split::rc_split(const rc_plan &plan, int32_t pass, int64_t steps, int64_t rows, int32_t most) {
   threads = std::max(most, 1);
   if (plan.products_per_row[pass] * steps * rows < kThreadWork) threads = 1;
-  rows_a_thread = (rows + threads - 1) / threads;
+  row_threads = static_cast<int32_t>(std::min<int64_t>(threads, rows));
+  if (!plan.has_sums[pass]) threads = row_threads;
+  rows_a_thread = (rows + row_threads - 1) / row_threads;
   block = 1;
   if (plan.outside_loop[pass] && rows_a_thread < kFullRows)
     block = std::min(steps, (kBlockRows + rows_a_thread - 1) / rows_a_thread);
+  chunk = steps;
+  if (plan.has_sums[pass]) {
+    const int64_t step_bytes = std::max<int64_t>(4 * plan.chunk_width[pass] * rows, 1);
+    chunk = std::max((kChunkRows + rows - 1) / rows, kChunkBytes / step_bytes);
+    // Whole blocks, and a size that is the same for every number of threads.
+    chunk = std::min(steps, round_up(chunk, kBlockRows));
+  }
 }
 
-int64_t rc_shared_floats(const rc_plan &plan, int32_t array, int64_t steps, int64_t rows) {
+int64_t rc_shared_floats(const rc_plan &plan, int32_t array, int64_t steps, int64_t rows, int64_t chunk) {
   switch (plan.arrays[array].kind) {
     case RC_ONCE: return plan.padded(array);
     case RC_ROWS: return plan.padded(array) * rows;
     case RC_TIMED: return plan.padded(array) * rows * (steps + 1);
+    case RC_CHUNK: return plan.padded(array) * rows * chunk;
     default: return 0;
   }
 }
@@ -146,7 +164,7 @@ rc_plan *rc_plan_new(const rc_plan_spec *spec, const rc_kernels *kernels, char *
                        table(spec->sum, spec->sums),
                        table(spec->pair, spec->pairs),
                        table(spec->constant, spec->constants),
-                       {}, {}, {}, {0, 0}, {0, 0}, 1, 0, {false, false}};
+                       {}, {}, {}, {0, 0}, {0, 0}, 1, 0, {false, false}, {false, false}, {0, 0}};
     wrong = check(*plan);
   }
   if (wrong) {
@@ -165,7 +183,7 @@ int64_t rc_packed_floats(const rc_plan *plan, int32_t pass) { return plan->packe
 int64_t rc_kept_floats(const rc_plan *plan, int64_t steps, int64_t rows) {
   int64_t floats = 0;
   for (size_t a = 0; a < plan->arrays.size(); a++)
-    if (plan->arrays[a].pass == -1) floats += rc_shared_floats(*plan, static_cast<int32_t>(a), steps, rows);
+    if (plan->arrays[a].pass == -1) floats += rc_shared_floats(*plan, static_cast<int32_t>(a), steps, rows, 0);
   return floats;
 }
 
@@ -174,7 +192,7 @@ int64_t rc_work_floats(const rc_plan *plan, int32_t pass, int64_t steps, int64_t
   int64_t shared = 0, own = plan->sum_scratch;
   for (size_t a = 0; a < plan->arrays.size(); a++)
     if (plan->arrays[a].pass == pass) {
-      shared += rc_shared_floats(*plan, static_cast<int32_t>(a), steps, rows);
+      shared += rc_shared_floats(*plan, static_cast<int32_t>(a), steps, rows, split.chunk);
       own += rc_thread_floats(*plan, static_cast<int32_t>(a), split);
     }
   return shared + own * split.threads;

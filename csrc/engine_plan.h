@@ -28,19 +28,25 @@ struct rc_plan {
   int32_t max_tile;
   int64_t sum_scratch;                 // floats for gemm_tn, by thread
   bool outside_loop[2];                // the pass has stages before or after the loop
+  bool has_sums[2];
+  int64_t chunk_width[2];              // floats of a row of a step in RC_CHUNK arrays
 
   int64_t padded(int32_t array) const { return round_up(arrays[array].width, RC_LANE); }
 };
 
-// How a call is split: rows over threads, steps into blocks.
+// How a call is split: rows over threads; steps into blocks, for products outside the loop, and blocks into chunks, after
+// each of which the sums over rows and steps take in what is still in the caches. Blocks and chunks do not depend on the
+// number of threads that runs them, so neither does any result.
 struct rc_split {
-  int32_t threads;
+  int32_t threads;         // that share the work
+  int32_t row_threads;     // of these, threads that have rows of their own
   int64_t rows_a_thread;   // at most
   int64_t block;           // steps of a block
+  int64_t chunk;           // steps of a chunk
 
   rc_split(const rc_plan &plan, int32_t pass, int64_t steps, int64_t rows, int32_t threads);
 };
 
-// Floats of an array kept for the whole call (ONCE, ROWS, TIMED) and of one thread's (BLOCK, THREAD, LOCAL).
-int64_t rc_shared_floats(const rc_plan &plan, int32_t array, int64_t steps, int64_t rows);
+// Floats of an array shared by the threads (ONCE, ROWS, TIMED, CHUNK) and of one thread's (BLOCK, THREAD, LOCAL).
+int64_t rc_shared_floats(const rc_plan &plan, int32_t array, int64_t steps, int64_t rows, int64_t chunk);
 int64_t rc_thread_floats(const rc_plan &plan, int32_t array, const rc_split &split);

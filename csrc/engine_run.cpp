@@ -16,15 +16,18 @@ struct Place {
   int64_t row0, step0;   // the row and the step at `base`
 };
 
-// Rows of an adjoint that one unit of a weight gradient takes; the other threads take the others.
-constexpr int64_t kSumRows = 128;
+// Columns of an adjoint that one unit of a weight gradient takes; the other threads take the others.
+constexpr int64_t kSumColumns = 128;
+// An operand as narrow as this is multiplied from the other side: its columns would fill no vector.
+constexpr int64_t kNarrow = 4;
 
 class Worker {
  public:
   Worker(const rc_plan &plan, int32_t pass, const rc_call &call, const rc_split &split, int32_t thread)
       : plan_(plan), kernels_(*plan.kernels), pass_(pass), call_(call), split_(split) {
-    row0_ = std::min<int64_t>(call.rows * thread / split.threads, call.rows);
-    row1_ = call.rows * (thread + 1) / split.threads;
+    const int64_t shares = split.row_threads, share = std::min<int64_t>(thread, shares);
+    row0_ = call.rows * share / shares;
+    row1_ = thread < shares ? call.rows * (share + 1) / shares : row0_;
     place(thread);
   }
 
@@ -33,44 +36,72 @@ class Worker {
       if (here(s, region)) stage(s, 0, 1, 0, 1);
   }
 
-  // All regions from the sequence's start to its end, for this thread's rows.
-  void sequence() {
+  // This thread's rows, from the start of the sequence to its end: begin, the chunks in order, end.
+  void begin() {
     if (row0_ == row1_) return;
     clear_sums();
-    const int64_t first = pass_ == 0 ? 0 : call_.steps - 1, last = call_.steps - 1 - first;
     for (const auto &c : plan_.carried)
-      if (c.pass == pass_) copy(c.first, c.given, first);
+      if (c.pass == pass_) copy(c.first, c.given, first_step());
     rows(RC_REGION_SEQUENCE);
-    for (int64_t done = 0; done < call_.steps; done += split_.block) {
-      const int64_t count = std::min(split_.block, call_.steps - done);
-      const int64_t low = pass_ == 0 ? done : call_.steps - done - count;
-      for (auto &p : places_) p.step0 = p.step0 < 0 ? -1 : low;
-      block(RC_REGION_BEFORE, low, count);
-      for (int64_t i = 0; i < count; i++) loop(pass_ == 0 ? low + i : low + count - 1 - i);
-      block(RC_REGION_AFTER, low, count);
-    }
-    rows(RC_REGION_SEQUENCE_AFTER);
-    for (const auto &c : plan_.carried)
-      if (c.pass == pass_) copy(c.out, c.last, last);
   }
 
-  // Sums over all rows and steps, shared unit by unit: whoever is free takes the next, and each unit is summed in one
-  // order whoever takes it.
-  void sums(std::atomic<int64_t> &next) {
-    int64_t unit = 0, mine = next++;
-    for (const auto &s : plan_.sums) {
-      if (s.pass != pass_) continue;
-      const int64_t width = plan_.values[plan_.pairs[s.pair_begin].adjoint].width;
-      const int64_t units = s.kind == 2 ? 1 : (width + kSumRows - 1) / kSumRows;
-      for (int64_t u = 0; u < units; u++, unit++)
-        if (unit == mine) {
-          sum(s, width * u / units, width * (u + 1) / units);
-          mine = next++;
-        }
+  void chunk(int64_t low, int64_t count) {
+    for (size_t a : chunked_) places_[a].step0 = low;
+    if (row0_ == row1_) return;
+    for (int64_t done = 0; done < count; done += split_.block) {
+      const int64_t steps = std::min(split_.block, count - done);
+      const int64_t from = pass_ == 0 ? low + done : low + count - done - steps;
+      for (size_t a : blocked_) places_[a].step0 = from;
+      block(RC_REGION_BEFORE, from, steps);
+      for (int64_t i = 0; i < steps; i++) loop(pass_ == 0 ? from + i : from + steps - 1 - i);
+      block(RC_REGION_AFTER, from, steps);
     }
+  }
+
+  void end() {
+    if (row0_ == row1_) return;
+    rows(RC_REGION_SEQUENCE_AFTER);
+    for (const auto &c : plan_.carried)
+      if (c.pass == pass_) copy(c.out, c.last, call_.steps - 1 - first_step());
+  }
+
+  // Sums over all rows of a chunk, shared unit by unit: whoever is free takes the next, and each unit is summed in one
+  // order whoever takes it. The last chunk brings the sums of what exists once a sequence.
+  void sums(std::atomic<int64_t> &next, int64_t low, int64_t count, bool first, bool last) {
+    int64_t unit = 0, mine = next++;
+    each_unit([&](const rc_sum &s, int64_t m0, int64_t m1) {
+      if (unit++ != mine) return;
+      sum(s, {m0, m1, low, count, first, last, false});
+      mine = next++;
+    });
+  }
+
+  // What the learned values by themselves bring to the gradients, from sums that are complete.
+  void once_sums() {
+    each_unit([&](const rc_sum &s, int64_t m0, int64_t m1) { sum(s, {m0, m1, 0, 0, false, false, true}); });
   }
 
  private:
+  // Columns of the adjoint, steps, whether they are the first or the last of the pass, or behind all of them.
+  struct Unit {
+    int64_t m0, m1, low, count;
+    bool first, last, behind;
+
+    bool takes(const rc_pair &pair) const { return behind ? pair.rate == 0 : pair.rate == 2 || (pair.rate == 1 && last); }
+  };
+
+  template <class F>
+  void each_unit(F take) const {
+    for (const auto &s : plan_.sums) {
+      if (s.pass != pass_) continue;
+      const int64_t width = plan_.values[plan_.pairs[s.pair_begin].adjoint].width;
+      const int64_t units = (width + kSumColumns - 1) / kSumColumns;
+      for (int64_t u = 0; u < units; u++) take(s, width * u / units, width * (u + 1) / units);
+    }
+  }
+
+  int64_t first_step() const { return pass_ == 0 ? 0 : call_.steps - 1; }
+
   bool here(size_t s, int32_t region) const {
     return plan_.stages[s].pass == pass_ && plan_.stages[s].region == region;
   }
@@ -83,7 +114,7 @@ class Worker {
     int64_t shared = 0;
     for (size_t a = 0; a < plan_.arrays.size(); a++)
       if (plan_.arrays[a].pass == pass_)
-        shared += rc_shared_floats(plan_, static_cast<int32_t>(a), call_.steps, call_.rows);
+        shared += rc_shared_floats(plan_, static_cast<int32_t>(a), call_.steps, call_.rows, split_.chunk);
     float *mine = work + shared + own * thread;
     scratch_ = mine;
     mine += plan_.sum_scratch;
@@ -93,7 +124,7 @@ class Worker {
       const rc_array &array = plan_.arrays[i];
       const int64_t width = plan_.padded(a), rows = row1_ - row0_;
       Place &p = places_[i];
-      p = {nullptr, 0, 0, 0, -1};   // step0 -1: not an array of the block's steps
+      p = {nullptr, 0, 0, 0, 0};
       float *&from = array.pass == -1 ? kept : work;
       switch (array.kind) {
         case RC_EXTERNAL: {
@@ -106,22 +137,27 @@ class Worker {
         case RC_ONCE: p.base = from; break;
         case RC_ROWS: p.base = from; p.rs = width; break;
         case RC_TIMED: p.base = from; p.rs = width; p.ts = width * call_.rows; break;
+        case RC_CHUNK:
+          p.base = from; p.rs = width; p.ts = width * call_.rows;
+          chunked_.push_back(i);
+          break;
         case RC_BLOCK:
-          p.base = mine; p.rs = width; p.ts = width * rows; p.row0 = row0_; p.step0 = 0;
+          p.base = mine; p.rs = width; p.ts = width * rows; p.row0 = row0_;
+          blocked_.push_back(i);
           break;
         case RC_THREAD: p.base = mine; p.rs = width; p.row0 = row0_; break;
         case RC_LOCAL: p.base = mine; p.rs = width; break;
       }
       if (array.pass == -1 || array.pass == pass_) {
         if (array.kind >= RC_BLOCK) mine += rc_thread_floats(plan_, a, split_);
-        else from += rc_shared_floats(plan_, a, call_.steps, call_.rows);
+        else from += rc_shared_floats(plan_, a, call_.steps, call_.rows, split_.chunk);
       }
     }
   }
 
   float *at(const rc_value &v, int64_t row, int64_t step) const {
     const Place &p = places_[v.array];
-    return p.base + (row - p.row0) * p.rs + (step + v.shift - std::max<int64_t>(p.step0, 0)) * p.ts + v.column;
+    return p.base + (row - p.row0) * p.rs + (step + v.shift - p.step0) * p.ts + v.column;
   }
 
   void clear_sums() {
@@ -199,37 +235,62 @@ class Worker {
     }
   }
 
-  void sum(const rc_sum &s, int64_t m0, int64_t m1) {
+  void sum(const rc_sum &s, const Unit &u) {
+    bool more = false;   // whether the sum has begun
+    for (int32_t i = s.pair_begin; i < s.pair_end; i++)
+      more |= u.behind ? plan_.pairs[i].rate > 0 : plan_.pairs[i].rate == 2 && !u.first;
     for (int32_t i = s.pair_begin; i < s.pair_end; i++) {
       const rc_pair &pair = plan_.pairs[i];
-      const rc_value &e = plan_.values[pair.adjoint];
-      const Place &pe = places_[e.array];
-      const int64_t outer = pair.rate == 2 ? call_.steps : 1, inner = pair.rate >= 1 ? call_.rows : 1;
-      if (s.kind == 0) {
-        const rc_value &o = plan_.values[pair.operand];
-        const Place &po = places_[o.array];
-        const rc_external &c = call_.externals[s.slot];
-        float *bias = s.bias_slot < 0 ? nullptr : call_.externals[s.bias_slot].p + m0;
-        kernels_.gemm_tn(m1 - m0, o.width, outer, inner, at(e, 0, 0) + m0, pe.ts, pe.rs, at(o, 0, 0), po.ts, po.rs,
-                         c.p + m0 * c.rs, c.rs, bias, i > s.pair_begin, scratch_);
-      } else {
-        float *out = s.kind == 1 ? call_.externals[s.slot].p : at(plan_.values[s.target], 0, 0);
-        add_rows(e, outer, inner, m0, m1, out, i > s.pair_begin);
-      }
+      if (!u.takes(pair)) continue;
+      const int64_t outer = pair.rate == 2 ? u.count : 1, inner = pair.rate >= 1 ? call_.rows : 1;
+      if (s.kind == 0)
+        multiply(s, pair, u, outer, inner, more);
+      else
+        add_rows(pair, u, outer, inner, s.kind == 1 ? call_.externals[s.slot].p : at(plan_.values[s.target], 0, 0), more);
+      more = true;
     }
   }
 
-  // Column sums, a block of rows at a time so that a long sum keeps its precision.
-  void add_rows(const rc_value &e, int64_t outer, int64_t inner, int64_t m0, int64_t m1, float *out, bool more) {
+  void multiply(const rc_sum &s, const rc_pair &pair, const Unit &u, int64_t outer, int64_t inner, bool more) {
+    const rc_value &e = plan_.values[pair.adjoint], &o = plan_.values[pair.operand];
+    const Place &pe = places_[e.array], &po = places_[o.array];
+    const rc_external &c = call_.externals[s.slot];
+    const float *adjoint = at(e, 0, u.low) + u.m0, *operand = at(o, 0, u.low);
+    float *bias = s.bias_slot < 0 ? nullptr : call_.externals[s.bias_slot].p + u.m0;
+    float *out = c.p + u.m0 * c.rs;
+    const int64_t columns = u.m1 - u.m0;
+    if (o.width > kNarrow || bias) {
+      kernels_.gemm_tn(columns, o.width, outer, inner, adjoint, pe.ts, pe.rs, operand, po.ts, po.rs, out, c.rs, bias, more,
+                       scratch_);
+      return;
+    }
+    float turned[kNarrow * kSumColumns];
+    kernels_.gemm_tn(o.width, columns, outer, inner, operand, po.ts, po.rs, adjoint, pe.ts, pe.rs, turned, columns, nullptr,
+                     0, scratch_);
+    for (int64_t m = 0; m < columns; m++)
+      for (int64_t k = 0; k < o.width; k++)
+        out[m * c.rs + k] = turned[k * columns + m] + (more ? out[m * c.rs + k] : 0.0f);
+  }
+
+  // Column sums, a step's rows at a time so that a long sum keeps its precision.
+  void add_rows(const rc_pair &pair, const Unit &u, int64_t outer, int64_t inner, float *out, bool more) {
+    const rc_value &e = plan_.values[pair.adjoint];
     const Place &p = places_[e.array];
-    for (int64_t m = m0; m < m1; m++) {
-      double total = more ? out[m] : 0.0;
+    const int64_t step = pair.rate == 2 ? u.low : 0;
+    for (int64_t m0 = u.m0; m0 < u.m1; m0 += kSumColumns) {
+      const int64_t columns = std::min(kSumColumns, u.m1 - m0);
+      float part[kSumColumns];
+      double total[kSumColumns];
+      for (int64_t m = 0; m < columns; m++) total[m] = more ? out[m0 + m] : 0.0;
       for (int64_t o = 0; o < outer; o++) {
-        float part = 0.0f;
-        for (int64_t i = 0; i < inner; i++) part += at(e, 0, 0)[o * p.ts + i * p.rs + m];
-        total += part;
+        memset(part, 0, sizeof(part));
+        for (int64_t i = 0; i < inner; i++) {
+          const float *row = at(e, 0, step) + o * p.ts + i * p.rs + m0;
+          for (int64_t m = 0; m < columns; m++) part[m] += row[m];
+        }
+        for (int64_t m = 0; m < columns; m++) total[m] += part[m];
       }
-      out[m] = static_cast<float>(total);
+      for (int64_t m = 0; m < columns; m++) out[m0 + m] = static_cast<float>(total[m]);
     }
   }
 
@@ -241,6 +302,7 @@ class Worker {
   int64_t row0_, row1_;
   float *scratch_;
   std::vector<Place> places_;
+  std::vector<size_t> chunked_, blocked_;   // arrays that hold some of the steps
   std::vector<rc_operand> operands_;
 };
 
@@ -267,19 +329,33 @@ void rc_pack(const rc_plan *plan, int32_t pass, const rc_external *externals, fl
 int32_t rc_run(const rc_plan *plan, int32_t pass, const rc_call *call) {
   if (call->size != sizeof(rc_call) || call->lengths) return -1;
   const rc_split split(*plan, pass, call->steps, call->rows, call->threads);
-  std::atomic<int64_t> next{0};
+  const int64_t chunks = (call->steps + split.chunk - 1) / split.chunk;
+  std::vector<std::atomic<int64_t>> next(static_cast<size_t>(chunks));
 #pragma omp parallel num_threads(split.threads)
   {
     // The team may be smaller than asked for; each member then takes several shares.
     const int32_t team = omp_get_num_threads(), self = omp_get_thread_num();
-    if (self == 0) Worker(*plan, pass, *call, split, 0).once(RC_REGION_ONCE);
+    std::vector<Worker> mine;
+    for (int32_t share = self; share < split.threads; share += team) mine.emplace_back(*plan, pass, *call, split, share);
+    if (self == 0) mine[0].once(RC_REGION_ONCE);
 #pragma omp barrier
-    for (int32_t share = self; share < split.threads; share += team) Worker(*plan, pass, *call, split, share).sequence();
+    for (auto &worker : mine) worker.begin();
+    for (int64_t k = 0; k < chunks; k++) {
+      const int64_t done = k * split.chunk, count = std::min(split.chunk, call->steps - done);
+      const int64_t low = pass == 0 ? done : call->steps - done - count;
+      for (auto &worker : mine) worker.chunk(low, count);
+      if (k == chunks - 1)
+        for (auto &worker : mine) worker.end();
+      if (plan->has_sums[pass]) {
 #pragma omp barrier
-    Worker worker(*plan, pass, *call, split, self);
-    worker.sums(next);
+        mine[0].sums(next[static_cast<size_t>(k)], low, count, k == 0, k == chunks - 1);
 #pragma omp barrier
-    if (self == 0) worker.once(RC_REGION_ONCE_AFTER);
+      }
+    }
+    if (self == 0) {
+      mine[0].once(RC_REGION_ONCE_AFTER);
+      if (plan->has_sums[pass]) mine[0].once_sums();
+    }
   }
   return 0;
 }

@@ -339,9 +339,9 @@ class Emitter:
     def _sums(self) -> None:
         nodes = [n for s in self.schedule.stages.get(Region.SUMS, []) for n in s.tape]
         weights = [n for n in nodes if n.op == "weight_gradient"]
-        by_adjoints: dict[tuple[Node, ...], Node] = {}
-        for n in weights:
-            by_adjoints.setdefault(n.args[1::2], n)
+        # A bias is summed along with the widest matrix that has the same adjoints.
+        weights.sort(key=lambda n: self.homes.width(n.args[0]))
+        by_adjoints = {n.args[1::2]: n for n in weights}
         bias_of = {by_adjoints[n.args]: n for n in nodes if n.op == "bias_gradient" and n.args in by_adjoints}
         taken = set(bias_of.values())
         for n in nodes:

@@ -127,6 +127,8 @@ class Homes:
             return True
         if any(region[u] is not Region.LOOP for u in self.users[new]) or self._starts_before(new):
             return False
+        if any(other.new is carry.leaf for other in self.carries):
+            return False  # another state takes this one's old value when the step is done
         mine = self._position[new]
         readers = [self._position[u] for u in self.users[carry.leaf] if u is not new]
         clear = all(r < mine for r in readers) and not (new.op == "product" and carry.leaf in new.args)
@@ -185,7 +187,9 @@ class Homes:
 
     def _place_groups(self) -> None:
         """Values that products reach lie side by side, so that one product can serve many of them."""
-        groups: dict[Kind, list[Node]] = {Kind.TIMED: [], Kind.BLOCK: [], Kind.THREAD: []}
+        # The forward pass keeps what the backward pass reads; the backward pass, what the next sums take in.
+        timed = Kind.CHUNK if self.frame.number else Kind.TIMED
+        groups: dict[Kind, list[Node]] = {timed: [], Kind.BLOCK: [], Kind.THREAD: []}
         followers: list[tuple[Node, Node]] = []
         for n in self.schedule.order:
             if n in self.place or n.op in ("detach", "weight_gradient", "bias_gradient"):
@@ -194,7 +198,7 @@ class Homes:
             if n.op == "product" and len(users) == 1 and self._continues(n, users[0]):
                 followers.append((n, users[0]))
             elif self._is_timed(n):
-                groups[Kind.TIMED].append(n)
+                groups[timed].append(n)
             else:
                 inner = self.schedule.region[n] is Region.LOOP and not self._starts_before(n)
                 inner = inner and all(self.schedule.region[u] is Region.LOOP for u in users)
@@ -204,7 +208,7 @@ class Homes:
                 # Products first and by stage: those of one operand then lie next to each other.
                 nodes.sort(key=lambda n: (n.op != "product", self.stage[n] if n.op == "product" else 0, n.id))
                 width = sum(padded(self.width(n)) for n in nodes)
-                keep = KEPT if kind is Kind.TIMED and self.frame.number == 0 else self.frame.number
+                keep = KEPT if kind is Kind.TIMED else self.frame.number
                 array, column = self.tables.array(kind, width, keep), 0
                 for n in nodes:
                     self.place[n] = Place(array, column, self.width(n))

@@ -6,18 +6,22 @@ Its derivative is the program's own backward pass. A derivative of that derivati
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from recurra.engines import eager, memory
-from recurra.engines.plan import Plan
+from recurra.engines.plan import PackedMatrices, Plan
 from recurra.engines.widths import Call, resolve
 from recurra.equations.adjoint import Key
 from recurra.equations.program import Program, Wanted
+
+
+_FEW_ROWS = 64
+"""Rows times steps up to which packing the matrices would be a large part of a call."""
 
 
 class _RunCall(ctypes.Structure):
@@ -38,7 +42,9 @@ class _RunCall(ctypes.Structure):
 
 def obstacle(call: Call) -> str | None:
     """Why the native engine cannot serve a call, or None."""
-    for tensor in call.tensors():
+    for tensor in call.tensors:
+        if tensor is None:
+            continue
         if tensor.device.type != "cpu":
             return f"it runs on the CPU, and a tensor is on {tensor.device}"
         if tensor.dtype != torch.float32:
@@ -52,28 +58,28 @@ def sweep(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     Returns:
         Outputs ``[T, B, W]`` and the final states, each ``[B, W]``.
     """
-    keys = _keys(call)
-    tensors = _tensors(call)
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        results = _Sweep.apply(call.program, keys, *tensors)
+    tensors = call.tensors
+    if torch.is_grad_enabled() and any([t is not None and t.requires_grad for t in tensors]):
+        results = _Sweep.apply(call.program, *tensors)
     else:
         results = _forward(call, None)[0]
     return results[0], tuple(results[1:])
 
 
-def _keys(call: Call) -> tuple[Key, ...]:
-    """What each tensor of `_tensors` is."""
-    cell = call.program.cell
-    kinds = (("input", cell.inputs), ("static", cell.statics), ("state", cell.states), ("parameter", call.program.parameters))
-    return tuple((kind, name) for kind, names in kinds for name in names)
-
-
-def _tensors(call: Call) -> tuple[Tensor | None, ...]:
-    return (*call.inputs, *call.statics, *call.state, *(call.parameters[n] for n in call.program.parameters))
+def _keys(program: Program) -> tuple[Key, ...]:
+    """What each of a call's tensors is, in their order."""
+    keys: tuple[Key, ...] | None = program.__dict__.get("tensor_keys")
+    if keys is None:
+        cell = program.cell
+        kinds = (
+            ("input", cell.inputs), ("static", cell.statics), ("state", cell.states), ("parameter", program.parameters),
+        )  # fmt: skip
+        keys = program.__dict__["tensor_keys"] = tuple((kind, name) for kind, names in kinds for name in names)
+    return keys
 
 
 def _call(program: Program, tensors: Sequence[Tensor | None]) -> Call:
-    """The call whose `_tensors` these are."""
+    """The call whose tensors these are."""
     cell, given = program.cell, list(tensors)
     inputs = [given.pop(0) for _ in cell.inputs]
     statics = [given.pop(0) for _ in cell.statics]
@@ -86,11 +92,10 @@ class _Sweep(torch.autograd.Function):
     """A sweep as one node of autograd's graph."""
 
     @staticmethod
-    def forward(ctx: Any, program: Program, keys: tuple[Key, ...], *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        wanted = frozenset(k for k, needed in zip(keys, ctx.needs_input_grad[2:], strict=True) if needed)
-        call = _call(program, tensors)
-        results, ctx.kept = _forward(call, wanted)
-        ctx.program, ctx.keys, ctx.wanted = program, keys, wanted
+    def forward(ctx: Any, program: Program, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        wanted = frozenset([k for k, needed in zip(_keys(program), ctx.needs_input_grad[1:], strict=True) if needed])
+        results, ctx.kept = _forward(_call(program, tensors), wanted)
+        ctx.program, ctx.wanted = program, wanted
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
         return results
@@ -102,7 +107,7 @@ class _Sweep(torch.autograd.Function):
             found = _differentiable(ctx, tensors, gradients)
         else:
             found = _backward(_call(ctx.program, tensors), ctx.wanted, ctx.kept, gradients)
-        return (None, None, *(found.get(k) for k in ctx.keys))
+        return (None, *[found.get(k) for k in _keys(ctx.program)])
 
 
 def _differentiable(
@@ -111,7 +116,7 @@ def _differentiable(
     """The gradients as a graph of their own, for derivatives of derivatives: the eager engine runs the sweep again."""
     output, final = eager.sweep(_call(ctx.program, tensors))
     pairs = [(y, g) for y, g in zip((output, *final), gradients, strict=True) if g is not None]
-    sources = {k: t for k, t in zip(ctx.keys, tensors, strict=True) if k in ctx.wanted and t is not None}
+    sources = {k: t for k, t in zip(_keys(ctx.program), tensors, strict=True) if k in ctx.wanted and t is not None}
     found = torch.autograd.grad(
         [y for y, _ in pairs], list(sources.values()), [g for _, g in pairs], create_graph=True, allow_unused=True
     )
@@ -131,41 +136,67 @@ def _plan(call: Call, wanted: Wanted | None) -> Plan:
 class _Externals:
     """The caller's arrays of one pass, as csrc/engine.h wants them: address and strides, by slot."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, call: Call) -> None:
         self.slots = plan.slots
-        self.table = np.zeros((max(len(plan.slots), 1), 4), dtype=np.int64)
+        self.table = [0] * (4 * max(len(plan.slots), 1))
         self.alive: list[Tensor] = []
+        for key, tensor in zip(_keys(call.program), call.tensors, strict=True):
+            self.give(key, tensor)
 
     def give(self, key: Hashable, tensor: Tensor | None) -> None:
         """A tensor ``[T, B, W]``, ``[B, W]``, or a parameter; None reads as zeros."""
         slot = self.slots.get(key)
         if slot is None or tensor is None:
             return
-        if tensor.shape[-1] > 1 and tensor.stride(-1) != 1:
+        strides = tensor.stride()
+        if strides[-1] != 1 and tensor.shape[-1] > 1:
             tensor = tensor.contiguous()
-        rows = tensor.stride(-2) if tensor.dim() > 1 else 0
-        steps = tensor.stride(-3) if tensor.dim() > 2 else 0
-        self.table[slot] = (tensor.data_ptr(), rows, steps, 0)
+            strides = tensor.stride()
+        dims = len(strides)
+        self.table[4 * slot : 4 * slot + 3] = (
+            tensor.data_ptr(), strides[-2] if dims > 1 else 0, strides[-3] if dims > 2 else 0,
+        )  # fmt: skip
         self.alive.append(tensor)
 
-
-def _given(externals: _Externals, call: Call) -> None:
-    for key, tensor in zip(_keys(call), _tensors(call), strict=True):
-        externals.give(key, tensor)
+    def array(self) -> ctypes.Array[ctypes.c_int64]:
+        return (ctypes.c_int64 * len(self.table))(*self.table)
 
 
 def _run(plan: Plan, pass_: int, call: Call, externals: _Externals, kept: memory.Block) -> None:
     threads = torch.get_num_threads()
-    packed = memory.take(plan.packed_floats(pass_))
-    plan.pack(pass_, externals.table, packed.address, threads)
+    table = externals.array()
+    packed = _packed(plan, pass_, call, table, threads)
     work = memory.take(plan.work_floats(pass_, call.steps, call.rows, threads))
     plan.run(
         pass_,
         _RunCall(
-            ctypes.sizeof(_RunCall), threads, call.steps, call.rows, externals.table.ctypes.data, packed.address,
-            kept.address, work.address, None,
+            ctypes.sizeof(_RunCall), threads, call.steps, call.rows, ctypes.addressof(table), packed.address, kept.address,
+            work.address, None,
         ),
     )  # fmt: skip
+
+
+def _packed(
+    plan: Plan, pass_: int, call: Call, table: ctypes.Array[ctypes.c_int64], threads: int
+) -> memory.Block:
+    """The pass's matrices, packed. Inference over few rows packs only what has changed since the last call.
+
+    A change is known by torch's version counter of a parameter. Writing through ``parameter.data`` escapes it, so calls
+    that are long enough for packing to cost little pack anew, always.
+    """
+    few = plan.inference and call.steps * call.rows <= _FEW_ROWS and not torch.is_inference_mode_enabled()
+    parameters = tuple(call.parameters.values())
+    key, versions = tuple(map(id, parameters)), ()
+    if few:
+        versions = tuple([p._version for p in parameters])  # noqa: SLF001
+        known = plan.packed.get(key)
+        if known is not None and known.versions == versions and all(r() is p for r, p in zip(known.owners, parameters, strict=True)):
+            return known.block
+    block = memory.take(plan.packed_floats(pass_))
+    plan.pack(pass_, table, block.address, threads)
+    if few:
+        plan.packed[key] = PackedMatrices(block, versions, tuple(map(weakref.ref, parameters)))
+    return block
 
 
 def _steps_like(call: Call, x: Tensor, width: int) -> Tensor:
@@ -177,8 +208,7 @@ def _steps_like(call: Call, x: Tensor, width: int) -> Tensor:
 
 def _forward(call: Call, wanted: Wanted | None) -> tuple[tuple[Tensor, ...], memory.Block]:
     plan, widths = _plan(call, wanted), call.widths
-    externals = _Externals(plan)
-    _given(externals, call)
+    externals = _Externals(plan, call)
     output = _steps_like(call, call.inputs[0], resolve(call.program.traced.output.width, widths))
     externals.give(("output", ""), output)
     finals = [torch.empty(call.rows, resolve(w, widths)) for w in call.program.cell.states.values()]
@@ -193,13 +223,12 @@ def _backward(
     call: Call, wanted: Wanted, kept: memory.Block, gradients: Sequence[Tensor | None]
 ) -> dict[Key, Tensor | None]:
     plan = _plan(call, wanted)
-    externals = _Externals(plan)
-    _given(externals, call)
+    externals = _Externals(plan, call)
     externals.give(("output_gradient", ""), gradients[0])
     for name, gradient in zip(call.program.cell.states, gradients[1:], strict=True):
         externals.give(("carry", name), gradient)
     found: dict[Key, Tensor | None] = {}
-    for key, tensor in zip(_keys(call), _tensors(call), strict=True):
+    for key, tensor in zip(_keys(call.program), call.tensors, strict=True):
         if key not in wanted or tensor is None:
             continue
         slot = ("initial", key[1]) if key[0] == "state" else ("gradient", *key)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from recurra.engines import library
 from recurra.engines.emit import Emitter
 from recurra.engines.homes import Frame, Homes, is_saved
+from recurra.engines.memory import Block
 from recurra.engines.tables import Place, Tables
 from recurra.equations.program import Program, Wanted
 
@@ -30,16 +34,29 @@ class _Spec(ctypes.Structure):
     )
 
 
+@dataclass(frozen=True)
+class PackedMatrices:
+    """Matrices packed from parameters: of which versions, and of which tensors."""
+
+    block: Block
+    versions: tuple[int, ...]
+    owners: tuple[weakref.ref[Tensor], ...]
+
+
 class Plan:
     """A plan inside the native library.
 
     Attributes:
         slots: number of each of the caller's arrays, by key.
+        inference: no gradient is wanted.
+        packed: matrices of the forward pass kept for the next call, by the identity of the parameters.
     """
 
     def __init__(self, program: Program, wanted: Wanted | None, widths: Mapping[str, int]) -> None:
         tables = lay_out(program, wanted, widths)
         self.slots: dict[Hashable, int] = tables.slots
+        self.inference = wanted is None
+        self.packed: dict[tuple[int, ...], PackedMatrices] = {}
         self._library = library.load()
         self._library.rc_plan_new.restype = ctypes.c_void_p
         for name in ("rc_packed_floats", "rc_kept_floats", "rc_work_floats"):
@@ -73,11 +90,9 @@ class Plan:
             self._library.rc_work_floats(self._handle, pass_, ctypes.c_int64(steps), ctypes.c_int64(rows), threads)
         )
 
-    def pack(self, pass_: int, externals: np.ndarray, packed: int, threads: int) -> None:
+    def pack(self, pass_: int, externals: ctypes.Array[ctypes.c_int64], packed: int, threads: int) -> None:
         """Pack a pass's matrices into the memory at address `packed`."""
-        self._library.rc_pack(
-            self._handle, pass_, ctypes.c_void_p(externals.ctypes.data), ctypes.c_void_p(packed), threads
-        )
+        self._library.rc_pack(self._handle, pass_, externals, ctypes.c_void_p(packed), threads)
 
     def run(self, pass_: int, call: ctypes.Structure) -> None:
         if self._library.rc_run(self._handle, pass_, ctypes.byref(call)):

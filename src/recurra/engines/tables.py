@@ -18,9 +18,10 @@ class Kind(IntEnum):
     ONCE = 2
     ROWS = 3
     TIMED = 4
-    BLOCK = 5
-    THREAD = 6
-    LOCAL = 7
+    CHUNK = 5
+    BLOCK = 6
+    THREAD = 7
+    LOCAL = 8
 
 
 KEPT = -1

@@ -44,11 +44,19 @@ class Call:
         Raises:
             ValueError: an array is missing, has another shape than its declaration, or two arrays disagree on a width.
         """
-        return _Widths(self).bind()
+        if self.parameters.keys() != self.program.parameters.keys():
+            return _Widths(self).bind()
+        # Shapes that have passed once pass again.
+        known: dict[object, dict[str, int]] = self.program.__dict__.setdefault("known_widths", {})
+        shapes = tuple([None if t is None else t.shape for t in self.tensors])
+        if shapes not in known:
+            known[shapes] = _Widths(self).bind()
+        return known[shapes]
 
-    def tensors(self) -> list[Tensor]:
-        """Every array of the call."""
-        return [*self.inputs, *self.statics, *(s for s in self.state if s is not None), *self.parameters.values()]
+    @cached_property
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """Every array of the call: inputs, statics, states, parameters, in the order of the program's declarations."""
+        return (*self.inputs, *self.statics, *self.state, *[self.parameters[n] for n in self.program.parameters])
 
 
 def resolve(width: Width, widths: Mapping[str, int]) -> int:
