@@ -49,7 +49,7 @@ def test_the_bar_looks_at_numbers_four_times_a_second_at_most():
     bar.close()
     assert looked <= 2
     text = shown.file.getvalue()
-    for words in ("step 1 ", "loss 1.500", "valid 2.250", "gradient 0.25", "tokens/s", "left"):
+    for words in ("step 1 ", "loss 1.500", "bits 3.246", "∇ 0.25", "51.2k/s", "left"):
         assert words in text
 
 

@@ -2,12 +2,12 @@
 
 import platform
 import shlex
-import sys
 import sysconfig
 from pathlib import Path
 
+from recurra.cli.predict import write
 from recurra.cli.progress import follow
-from recurra.cli.train import conclude
+from recurra.cli.train import INTERRUPTED, conclude
 
 _CHARACTERS = 1_500_000  # of source to learn from: more than a minute can read, and opened in no time
 _PROMPT = "def "
@@ -30,7 +30,7 @@ _SETTINGS = (
 )
 
 
-def demo(*words: str, seconds: float = 60.0) -> int:
+def demo(*words: str, seconds: float = 55.0) -> int:
     """Train a character model on Python's own library for a minute, and let it write code. Needs no data.
 
     Parameters
@@ -41,6 +41,7 @@ def demo(*words: str, seconds: float = 60.0) -> int:
         Time to train.
     """
     from recurra import tasks
+    from recurra.decoding import Sampler
     from recurra.training import session
     from recurra.training.config import build_config
     from recurra.training.files import replace_file
@@ -59,19 +60,15 @@ def demo(*words: str, seconds: float = 60.0) -> int:
         ended = session.begin(task_class, config, observer, label="demo")
     finally:
         observer.close()
-    if ended.outcome.reason == "interrupted":
-        return conclude(ended)
-
-    print("\nWhat it writes now:\n")
-    task, model = session.load_model(ended.folder, tasks.get)
-    sys.stdout.write(_PROMPT)
-    for piece in task.generate(model, _PROMPT, length=_SHOWN, seed=config.seed):
-        sys.stdout.write(piece)
-        sys.stdout.flush()
-    print("\n")
-    status = conclude(ended)
+    if ended.interrupted:
+        conclude(ended)
+        return INTERRUPTED
+    print(f"\nWhat it writes now, after {_PROMPT!r}:\n")
+    write(ended.folder, _PROMPT, Sampler(temperature=0.6), _SHOWN, config.seed)
+    print()
+    conclude(ended)
     _propose(ended.folder, data)
-    return status
+    return 0
 
 
 def _library() -> tuple[str, int]:
@@ -91,8 +88,10 @@ def _library() -> tuple[str, int]:
 def _propose(folder: Path, data: Path) -> None:
     run, text = shlex.quote(str(folder)), shlex.quote(str(data))
     print(f"""
-Next, try:
-  recurra generate {run} --prompt "class " --temperature 0.5
-  recurra train lm {text} model.cell=gru train.epochs=2      another cell
-  recurra train lm FILE model.hidden=512                    a text of your own
-  recurra cells lstm                                        the equations""")
+What to try next:
+  more of its code:         recurra generate {run} --prompt "class " --temperature 0.5
+  another cell:             recurra demo model.cell=gru
+  go on, for a better one:  recurra train --resume {run} train.seconds=600
+  a text of your own:       recurra train lm FILE
+  what an LSTM computes:    recurra cells lstm
+  how this one does:        recurra evaluate {run} {text}""")

@@ -1,5 +1,6 @@
 """Commands that use a trained model: measure a text, rank its lines, write on."""
 
+import random
 import signal
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from recurra.decoding import Sampler
 
 EVALUATION = "evaluation.json"
 
@@ -88,15 +91,17 @@ def generate(
     seed
         The same seed writes the same text; another text each time if not given.
     """
-    import random
-
     from recurra.decoding import Sampler
 
-    task, model = _load(run, "auto")
     sampler = Sampler(temperature=temperature, top_k=top_k, top_p=top_p)
-    chosen = random.SystemRandom().randrange(2**31) if seed is None else seed
-    pieces = task.generate(model, prompt, length=length, sampler=sampler, seed=chosen)
     _end_quietly_when_nobody_reads()
+    write(run, prompt, sampler, length, random.SystemRandom().randrange(2**31) if seed is None else seed)
+
+
+def write(run: Path, prompt: str, sampler: "Sampler", length: int, seed: int) -> None:
+    """Print `prompt` and the `length` symbols that the model of `run` writes after it, each as it comes."""
+    task, model = _load(run, "auto")
+    pieces = task.generate(model, prompt, length=length, sampler=sampler, seed=seed)
     sys.stdout.write(prompt)
     for piece in pieces:
         sys.stdout.write(piece)

@@ -38,7 +38,7 @@ class Lines:
         self._next_sample = 0
 
     def started(self, facts: Mapping[str, Any]) -> None:
-        parts = [f"{facts['parameters']:,} parameters", f"engine {facts['engine']}", str(facts["device"])]
+        parts = [f"{facts['parameters']:,} parameters", str(facts["device"])]
         if facts["processes"] > 1:
             parts.append(f"{facts['processes']} processes")
         self.notice(", ".join(parts))
@@ -52,8 +52,9 @@ class Lines:
             self.console.print(self._line(record), markup=False)
         if self.samples and record.get("sample") and record["step"] >= self._next_sample:
             self._next_sample = 2 * record["step"]  # most of the change is at the start
-            shown = record["sample"].strip("\n").splitlines()[:_SAMPLE_LINES]
-            self.console.print(Text("\n".join(f"  │ {line}" for line in shown), style="dim"))
+            lines = record["sample"].strip("\n").splitlines()[:_SAMPLE_LINES]
+            shown = "\n".join(f"  │ {line}"[: self.console.width] for line in lines)
+            self.console.print(Text(shown, style="dim"))
 
     def notice(self, text: str) -> None:
         self.console.print(text, markup=False)
@@ -74,16 +75,18 @@ class Lines:
 
 
 class Bar(Lines):
-    """One bar that shows where the run stands; validations pass above it."""
+    """One bar that shows where the run stands: loss, the task's measure, tokens a second, gradient norm and time left.
+
+    Validations pass above it.
+    """
 
     def __init__(self, console: Console, samples: bool) -> None:
         super().__init__(console, samples)
         self._speed: float | None = None
-        self._valid = ""
+        self._measure = ""
         # Refreshed by hand from `stepped`: a thread of its own would take turns with the training.
-        self._progress = Progress(
-            BarColumn(bar_width=24), _Words(), console=console, auto_refresh=False, transient=True
-        )
+        bar = BarColumn(bar_width=max(8, min(24, console.width - 72)))
+        self._progress = Progress(bar, _Words(), console=console, auto_refresh=False, transient=True)
         self._task = self._progress.add_task("", total=1.0, words="")
         self._looked = 0.0
 
@@ -96,24 +99,22 @@ class Bar(Lines):
         if now - self._looked < _REFRESH:
             return
         self._looked = now
-        words = [f"step {at.step:,}", f"loss {loss.item():.3f}"]
-        if self._valid:
-            words.append(self._valid)
-        words.append(f"gradient {norm.item():.2g}")
+        words = [f"step {at.step:,}", f"loss {loss.item():.3f}", self._measure]
         if self._speed is not None:
-            words.append(f"{_thousands(self._speed)} tokens/s")
+            words.append(f"{_thousands(self._speed)}/s")
+        words.append(f"∇ {norm.item():.2g}")
         if fraction > 0:
             words.append(f"{duration(at.seconds * (1 - fraction) / fraction)} left")
+        words = [word for word in words if word]
         self._progress.update(self._task, completed=fraction, words=" · ".join(words))
         self._progress.refresh()
 
     def measured(self, record: Mapping[str, Any]) -> None:
         self._speed = record["tokens_per_second"]
         if "valid_nats" in record:
-            self._valid = f"valid {record['valid_nats']:.3f}"
-            own = [key for key in record if key not in _COMMON]
-            if own:
-                self._valid += f" ({_short(own[0])} {record[own[0]]:.4g})"
+            # The task's own measure is what people know it by: bits, perplexity.
+            key = next((key for key in record if key not in _COMMON), "valid_nats")
+            self._measure = f"{_short(key)} {record[key]:.4g}"
             super().measured(record)
 
     def close(self) -> None:

@@ -58,31 +58,31 @@ def train(
             ended = session.begin(*_prepared(places, values), observer)
     finally:
         observer.close()
-    return conclude(ended)
+    if ended.writer:
+        conclude(ended)
+        if not ended.interrupted:
+            folder = shlex.quote(str(ended.folder))
+            print(f"write:    recurra generate {folder}")
+            print(f"measure:  recurra evaluate {folder} FILE")
+            print(f"train on: {_start(ended)} train --resume {folder} train.steps={2 * ended.outcome.step}")
+    return INTERRUPTED if ended.interrupted else 0
 
 
-def conclude(ended: "Ended") -> int:
-    """Write the report, say how the run ended and what comes next, and return the exit status."""
+def conclude(ended: "Ended") -> None:
+    """Write the report, and say how the run ended and, where it was interrupted, how to go on."""
     from recurra.inspect.report import write_report
 
     outcome = ended.outcome
-    status = INTERRUPTED if outcome.reason == "interrupted" else 0
-    if not ended.writer:
-        return status
     report = write_report(ended.folder)
-    folder = shlex.quote(str(ended.folder))
+    time = duration(outcome.seconds)
     best = f"; best validation {outcome.best:.4f} nats at step {outcome.best_step:,}" if outcome.best_step else ""
-    if outcome.reason == "interrupted":
-        print(f"interrupted at step {outcome.step:,} after {duration(outcome.seconds)}; everything is saved{best}")
-        print(f"go on:     {_start(ended)} train --resume {folder}")
-        return status
+    if ended.interrupted:
+        print(f"interrupted at step {outcome.step:,} after {time}, everything is saved{best}")
+        print(f"go on:    {_start(ended)} train --resume {shlex.quote(str(ended.folder))}")
+        return
     early = ", stopped early" if outcome.reason == "patience" else ""
-    print(f"{outcome.step:,} steps in {duration(outcome.seconds)}{early}{best}")
-    print(f"report:    {report}")
-    print(f"write:     recurra generate {folder}")
-    print(f"measure:   recurra evaluate {folder} FILE")
-    print(f"train on:  {_start(ended)} train --resume {folder} train.steps={2 * outcome.step}")
-    return status
+    print(f"{outcome.step:,} steps in {time}{early}{best}")
+    print(f"report:   {report}")
 
 
 def _prepared(places: list[str], values: list[str]) -> tuple[Any, Any]:

@@ -30,6 +30,10 @@ class Ended:
     processes: int
     writer: bool
 
+    @property
+    def interrupted(self) -> bool:
+        return self.outcome.reason == "interrupted"
+
 
 def begin(task_class: type[Task], config: Any, observer: Observer, *, label: str | None = None) -> Ended:
     """Train a new model, with a `config` of the task's own kind.
