@@ -102,7 +102,8 @@ void check_tape(const rc_kernels *kernels, int32_t op, int64_t rows, int64_t wid
           x[s] = o.p[r * o.stride + (o.scalar ? 0 : j)];
         }
         const rc_operand &d = operands[0];
-        expect(near(d.p[r * d.stride + (d.scalar ? 0 : j)], x[0] * x[1] + x[2]), "the tape", kernels->name, rows, width, mix);
+        const double found = d.p[r * d.stride + (d.scalar ? 0 : j)];
+        expect(near(found, x[0] * x[1] + x[2]), "the tape", kernels->name, rows, width, mix);
       }
   }
 }

@@ -59,23 +59,25 @@ enum rc_op {
 };
 
 typedef struct {
-  const char *name;   // "baseline", "x86-64-v3", "x86-64-v4"
+  const char *name;   // "baseline", "v3", "v4"
   int32_t panel;      // columns of a packed panel
 
   // A packed matrix [K, N] holds round_up(N, RC_LANE) columns; `packed_size` floats of 64-byte aligned memory.
   int64_t (*packed_size)(int64_t k, int64_t n);
-  // Write the block src [k, n] (element (i, j) at src[i * sk + j * sn]) at row k0, column n0 of a packed [K, N]. Columns
-  // from n0 + n up to the next multiple of RC_LANE become zero. n0 is a multiple of RC_LANE.
+  // Write the block src [k, n] (element (i, j) at src[i * sk + j * sn]) at row k0, column n0 of a packed [K, N].
+  // Columns from n0 + n up to the next multiple of RC_LANE become zero. n0 is a multiple of RC_LANE.
   void (*pack)(int64_t k, int64_t n, const float *src, int64_t sk, int64_t sn, float *packed, int64_t K, int64_t N,
                int64_t k0, int64_t n0);
   // c[m, 0:N] = (init ? init[m] : 0) + a[m, 0:K] * packed[K, N].  N columns rounded up to RC_LANE are written.
-  // `init` may be c itself (accumulate), or a row with ldi = 0 (a bias). a is read exactly, K floats a row.
+  // `init` may be c itself (accumulate), or a row with ldi = 0 (a bias); it is read over as many columns as c is
+  // written. a is read exactly, K floats a row.
   void (*gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *packed, const float *init,
                int64_t ldi, float *c, int64_t ldc);
   // c[0:M, 0:N] (+)= sum over outer o, inner i of a[row(o, i), 0:M]^T * b[o * bo + i * bi, 0:N], exact in c and b.
   // row(o, i) = o * ao + i * ai. Blocks of rows are summed in registers, then added to c, so a long sum keeps its
   // precision; the blocks do not depend on the caller's split of M or N over threads.
-  // `column_sums` (may be NULL) receives (+)= the sums of a's columns 0:M. `accumulate` = 0 overwrites c.
+  // `column_sums` (may be NULL) receives (+)= the sums of a's columns 0:M. `accumulate` = 0 overwrites c and the sums.
+  // a is read exactly.
   void (*gemm_tn)(int64_t m, int64_t n, int64_t outer, int64_t inner, const float *a, int64_t ao, int64_t ai,
                   const float *b, int64_t bo, int64_t bi, float *c, int64_t ldc, float *column_sums,
                   int32_t accumulate, float *scratch);
@@ -87,8 +89,8 @@ typedef struct {
   double (*burn)(int64_t iterations, float *sink);
 } rc_kernels;
 
-// The table "baseline", "v3" or "v4", NULL if unknown or not supported by this processor; "" for the best one it can run.
-// `forced` = NULL asks the environment variable RECURRA_ISA.
+// The table "baseline", "v3" or "v4", NULL if unknown or not supported by this processor; "" for the best one it can
+// run. `forced` = NULL asks the environment variable RECURRA_ISA.
 const rc_kernels *rc_choose_kernels(const char *forced);
 // RC_KERNELS_VERSION as it was when the library was built.
 int32_t rc_kernels_version(void);

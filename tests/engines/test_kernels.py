@@ -175,7 +175,18 @@ class Transposed:
 @pytest.mark.parametrize("m", [*SIZES, 500])
 def test_gemm_tn_equals_numpy(kernels: library.Kernels, m: int) -> None:
     rng = np.random.default_rng(m)
-    for n, rows in ((1, 700), (15, 1), (16, 256), (17, 257), (63, 513), (200, 300), (530, 40)):
+    for n, rows in (
+        (1, 700),
+        (3, 258),
+        (4, 2),
+        (5, 3),
+        (15, 1),
+        (16, 256),
+        (17, 257),
+        (63, 513),
+        (200, 300),
+        (530, 40),
+    ):
         case = Transposed(normal(rng, rows, m), normal(rng, rows, n))
         c = np.full((m, n + 3), GUARD)
         sums = np.full(m + 5, GUARD)
@@ -224,14 +235,15 @@ def test_gemm_tn_has_the_same_bits_however_it_is_split(kernels: library.Kernels)
     rng = np.random.default_rng(7)
     rows, m, n = 700, 200, 150
     case = Transposed(normal(rng, rows, m), normal(rng, rows, n))
-    whole = np.empty((m, n), np.float32)
-    case.run(kernels, whole, None, accumulate=False)
-    for cut in (1, 16, 77, 100):
-        parts = np.empty((m, n), np.float32)
-        Transposed(case.a[:, :cut], case.b).run(kernels, parts[:cut], None, accumulate=False)
-        Transposed(case.a[:, cut:], case.b[:, :cut]).run(kernels, parts[cut:, :cut], None, accumulate=False)
+    whole, whole_sums = np.empty((m, n), np.float32), np.empty(m, np.float32)
+    case.run(kernels, whole, whole_sums, accumulate=False)
+    for cut in (1, 3, 16, 77, 100):
+        parts, sums = np.empty((m, n), np.float32), np.empty(m, np.float32)
+        Transposed(case.a[:, :cut], case.b).run(kernels, parts[:cut], sums[:cut], accumulate=False)
+        Transposed(case.a[:, cut:], case.b[:, :cut]).run(kernels, parts[cut:, :cut], sums[cut:], accumulate=False)
         Transposed(case.a[:, cut:], case.b[:, cut:]).run(kernels, parts[cut:, cut:], None, accumulate=False)
         assert parts.tobytes() == whole.tobytes()
+        assert sums.tobytes() == whole_sums.tobytes()
 
 
 def test_products_agree_between_instruction_sets() -> None:
