@@ -11,8 +11,8 @@ namespace {
 constexpr int64_t kTileBytes = 32 * 1024;
 constexpr int32_t kMostTileRows = 64;
 // With fewer rows than this, products outside the loop take several steps at once to fill the registers.
-constexpr int64_t kFullRows = 8;
-constexpr int64_t kBlockRows = 28;
+constexpr int64_t kFullRows = 14;
+constexpr int64_t kBlockSteps = 28;
 // Multiply-adds below which a second thread costs more than it brings.
 constexpr int64_t kThreadWork = 500000;
 // A chunk's rows are many enough to make its sums efficient, and few enough to stay in the caches.
@@ -92,11 +92,9 @@ void work_out(rc_plan &p) {
   }
   for (const auto &s : p.sums)
     for (int32_t i = s.pair_begin; i < s.pair_end; i++)
-      if (s.kind == 0) {
-        // Either of the two may be the one whose columns fill the vectors.
-        const int64_t m = p.values[p.pairs[i].adjoint].width, n = p.values[p.pairs[i].operand].width;
-        p.sum_scratch = std::max({p.sum_scratch, p.kernels->gemm_tn_scratch(m, n), p.kernels->gemm_tn_scratch(n, m)});
-      }
+      if (s.kind == 0)
+        p.sum_scratch = std::max(p.sum_scratch, p.kernels->gemm_tn_scratch(p.values[p.pairs[i].adjoint].width,
+                                                                          p.values[p.pairs[i].operand].width));
   p.sum_scratch = round_up(p.sum_scratch, RC_LANE);
   for (const auto &s : p.sums) p.has_sums[s.pass] = true;
   for (size_t a = 0; a < p.arrays.size(); a++)
@@ -112,14 +110,13 @@ rc_split::rc_split(const rc_plan &plan, int32_t pass, int64_t steps, int64_t row
   if (!plan.has_sums[pass]) threads = row_threads;
   rows_a_thread = (rows + row_threads - 1) / row_threads;
   block = 1;
-  if (plan.outside_loop[pass] && rows_a_thread < kFullRows)
-    block = std::min(steps, (kBlockRows + rows_a_thread - 1) / rows_a_thread);
+  if (plan.outside_loop[pass] && rows_a_thread < kFullRows) block = std::min(steps, kBlockSteps);
   chunk = steps;
   if (plan.has_sums[pass]) {
     const int64_t step_bytes = std::max<int64_t>(4 * plan.chunk_width[pass] * rows, 1);
     chunk = std::max((kChunkRows + rows - 1) / rows, kChunkBytes / step_bytes);
     // Whole blocks, and a size that is the same for every number of threads.
-    chunk = std::min(steps, round_up(chunk, kBlockRows));
+    chunk = std::min(steps, round_up(chunk, kBlockSteps));
   }
 }
 

@@ -18,8 +18,6 @@ struct Place {
 
 // Columns of an adjoint that one unit of a weight gradient takes; the other threads take the others.
 constexpr int64_t kSumColumns = 128;
-// An operand as narrow as this is multiplied from the other side: its columns would fill no vector.
-constexpr int64_t kNarrow = 4;
 
 class Worker {
  public:
@@ -258,18 +256,8 @@ class Worker {
     const float *adjoint = at(e, 0, u.low) + u.m0, *operand = at(o, 0, u.low);
     float *bias = s.bias_slot < 0 ? nullptr : call_.externals[s.bias_slot].p + u.m0;
     float *out = c.p + u.m0 * c.rs;
-    const int64_t columns = u.m1 - u.m0;
-    if (o.width > kNarrow || bias) {
-      kernels_.gemm_tn(columns, o.width, outer, inner, adjoint, pe.ts, pe.rs, operand, po.ts, po.rs, out, c.rs, bias, more,
-                       scratch_);
-      return;
-    }
-    float turned[kNarrow * kSumColumns];
-    kernels_.gemm_tn(o.width, columns, outer, inner, operand, po.ts, po.rs, adjoint, pe.ts, pe.rs, turned, columns, nullptr,
-                     0, scratch_);
-    for (int64_t m = 0; m < columns; m++)
-      for (int64_t k = 0; k < o.width; k++)
-        out[m * c.rs + k] = turned[k * columns + m] + (more ? out[m * c.rs + k] : 0.0f);
+    kernels_.gemm_tn(u.m1 - u.m0, o.width, outer, inner, adjoint, pe.ts, pe.rs, operand, po.ts, po.rs, out, c.rs, bias,
+                     more, scratch_);
   }
 
   // Column sums, a step's rows at a time so that a long sum keeps its precision.
