@@ -22,9 +22,12 @@ class Block:
         return self._tensor.data_ptr()
 
     def __del__(self) -> None:
+        tensor = self.__dict__.get("_tensor")
+        if tensor is None:  # torch.compile makes objects that are never initialised
+            return
         free = self._pool.setdefault(self._size, [])
         if len(free) < _MOST_FREE:
-            free.append(self._tensor)
+            free.append(tensor)
 
 
 _MOST_FREE = 8

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from recurra.engines import eager, memory
 from recurra.engines.plan import PackedMatrices, Plan
@@ -42,9 +43,14 @@ class _RunCall(ctypes.Structure):
 
 def obstacle(call: Call) -> str | None:
     """Why the native engine cannot serve a call, or None."""
+    if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]  # torch has no public question
+        return "its derivatives are reverse mode alone, and torch.func transforms the call"
+    forward_mode = forward_ad._current_level >= 0  # pyright: ignore[reportPrivateUsage]
     for tensor in call.tensors:
         if tensor is None:
             continue
+        if forward_mode and forward_ad.unpack_dual(tensor).tangent is not None:
+            return "its derivatives are reverse mode alone, and a tensor carries a forward-mode tangent"
         if tensor.device.type != "cpu":
             return f"it runs on the CPU, and a tensor is on {tensor.device}"
         if tensor.dtype != torch.float32:
@@ -115,7 +121,9 @@ def _differentiable(
 ) -> dict[Key, Tensor | None]:
     """The gradients as a graph of their own, for derivatives of derivatives: the eager engine runs the sweep again."""
     output, final = eager.sweep(_call(ctx.program, tensors))
-    pairs = [(y, g) for y, g in zip((output, *final), gradients, strict=True) if g is not None]
+    pairs = [(y, g) for y, g in zip((output, *final), gradients, strict=True) if g is not None and y.requires_grad]
+    if not pairs:
+        return {}
     sources = {k: t for k, t in zip(_keys(ctx.program), tensors, strict=True) if k in ctx.wanted and t is not None}
     found = torch.autograd.grad(
         [y for y, _ in pairs], list(sources.values()), [g for _, g in pairs], create_graph=True, allow_unused=True

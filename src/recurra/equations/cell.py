@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 import linecache
 import sys
@@ -97,6 +98,14 @@ class Cell:
         merged = {**self.options, **options}
         return Cell(self._function, self.states, list(self.statics), self._widths, merged, name or self.name)
 
+    def __deepcopy__(self, _: object) -> Cell:
+        """Itself: a cell never changes."""
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Cell], tuple[Any, ...]]:
+        """A cell is pickled by the name of its function, as a function is."""
+        return _restored, (self._function.__module__, self._function.__qualname__, self.name, self.options)
+
     def __call__(self, **values: Any) -> tuple[Any, tuple[Any, ...]]:
         """Run the function itself on the given values, under the interpreter in force."""
         output, new_states = self._function(**values, **self.options)
@@ -186,6 +195,14 @@ def cell(
         return Cell(function, states, static, width or {})
 
     return make
+
+
+def _restored(module: str, function: str, name: str, options: dict[str, Any]) -> Cell:
+    """The cell of that function, from where it was defined."""
+    found = getattr(importlib.import_module(module), function, None)
+    if not isinstance(found, Cell):
+        raise CellError(f"cell {name} is not found as {module}.{function}", "Define it at the top level of its module")
+    return found.with_options(name, **options)
 
 
 @contextmanager

@@ -42,6 +42,13 @@ class Program:
     def __repr__(self) -> str:
         return f"Program({self.cell.name})"
 
+    def __deepcopy__(self, _: object) -> Program:
+        """Itself: a program never changes, and its plans serve every copy of a model."""
+        return self
+
+    def __reduce__(self) -> tuple[type[Program], tuple[Cell]]:
+        return Program, (self.cell,)
+
     @property
     def parameters(self) -> dict[str, Parameter]:
         """The learned arrays, by name, in the order of their first use."""
