@@ -10,7 +10,7 @@
 
 #include "kernels.h"
 
-#define RC_ENGINE_VERSION 1
+#define RC_ENGINE_VERSION 2
 
 #ifdef __cplusplus
 extern "C" {

@@ -6,8 +6,8 @@ Its derivative is the program's own backward pass. A derivative of that derivati
 from __future__ import annotations
 
 import ctypes
-import weakref
 from collections.abc import Hashable, Sequence
+from contextvars import ContextVar, Token
 from typing import Any
 
 import torch
@@ -15,14 +15,32 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from recurra.engines import eager, memory
-from recurra.engines.plan import PackedMatrices, Plan
+from recurra.engines.plan import Plan
 from recurra.engines.widths import Call, resolve
 from recurra.equations.adjoint import Key
-from recurra.equations.program import Program, Wanted
+from recurra.equations.program import Program
+
+_prepacked: ContextVar[dict[Hashable, memory.Block] | None] = ContextVar("prepacked", default=None)
 
 
-_FEW_ROWS = 64
-"""Rows times steps up to which packing the matrices would be a large part of a call."""
+class Prepacked:
+    """Keeps packed matrices from call to call, for decoding step by step: ``with prepacked: layer.step(x, state)``.
+
+    Packing costs as much as several steps of one row. Inside the block the parameters must not change. That is the
+    caller's promise: torch gives no reliable sign of a change (its fused optimisers count no version up). The object may
+    be entered again and again; what it keeps goes with it.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: dict[Hashable, memory.Block] = {}
+        self._tokens: list[Token[dict[Hashable, memory.Block] | None]] = []
+
+    def __enter__(self) -> Prepacked:
+        self._tokens.append(_prepacked.set(self._blocks))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _prepacked.reset(self._tokens.pop())
 
 
 class _RunCall(ctypes.Structure):
@@ -68,7 +86,7 @@ def sweep(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     if torch.is_grad_enabled() and any([t is not None and t.requires_grad for t in tensors]):
         results = _Sweep.apply(call.program, *tensors)
     else:
-        results = _forward(call, None)[0]
+        results = _forward(call, _plan(call, None))[0]
     return results[0], tuple(results[1:])
 
 
@@ -99,9 +117,10 @@ class _Sweep(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, program: Program, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        wanted = frozenset([k for k, needed in zip(_keys(program), ctx.needs_input_grad[1:], strict=True) if needed])
-        results, ctx.kept = _forward(_call(program, tensors), wanted)
-        ctx.program, ctx.wanted = program, wanted
+        call = _call(program, tensors)
+        ctx.plan = _plan(call, ctx.needs_input_grad[1:])
+        results, ctx.kept = _forward(call, ctx.plan)
+        ctx.program = program
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
         return results
@@ -112,7 +131,7 @@ class _Sweep(torch.autograd.Function):
         if torch.is_grad_enabled():
             found = _differentiable(ctx, tensors, gradients)
         else:
-            found = _backward(_call(ctx.program, tensors), ctx.wanted, ctx.kept, gradients)
+            found = _backward(_call(ctx.program, tensors), ctx.plan, ctx.kept, gradients)
         return (None, *[found.get(k) for k in _keys(ctx.program)])
 
 
@@ -124,21 +143,22 @@ def _differentiable(
     pairs = [(y, g) for y, g in zip((output, *final), gradients, strict=True) if g is not None and y.requires_grad]
     if not pairs:
         return {}
-    sources = {k: t for k, t in zip(_keys(ctx.program), tensors, strict=True) if k in ctx.wanted and t is not None}
+    sources = {k: t for k, t in zip(_keys(ctx.program), tensors, strict=True) if k in ctx.plan.wanted and t is not None}
     found = torch.autograd.grad(
         [y for y, _ in pairs], list(sources.values()), [g for _, g in pairs], create_graph=True, allow_unused=True
     )
     return dict(zip(sources, found, strict=True))
 
 
-def _plan(call: Call, wanted: Wanted | None) -> Plan:
+def _plan(call: Call, needs: tuple[bool, ...] | None) -> Plan:
+    """The plan for the gradients that are needed, one mark for each of the call's tensors; None: for inference."""
     plans: dict[Hashable, Plan] = call.program.__dict__.setdefault("native_plans", {})
-    # The states' own gradients are always carried: wanting them changes nothing in the plan.
-    named = None if wanted is None else frozenset(k for k in wanted if k[0] != "state")
-    key = (named, tuple(call.widths.items()))
-    if key not in plans:
-        plans[key] = Plan(call.program, named, call.widths)
-    return plans[key]
+    key = (needs, *call.widths.values())
+    plan = plans.get(key)
+    if plan is None:
+        wanted = None if needs is None else frozenset(k for k, n in zip(_keys(call.program), needs, strict=True) if n)
+        plan = plans[key] = Plan(call.program, wanted, call.widths)
+    return plan
 
 
 class _Externals:
@@ -187,23 +207,15 @@ def _run(plan: Plan, pass_: int, call: Call, externals: _Externals, kept: memory
 def _packed(
     plan: Plan, pass_: int, call: Call, table: ctypes.Array[ctypes.c_int64], threads: int
 ) -> memory.Block:
-    """The pass's matrices, packed. Inference over few rows packs only what has changed since the last call.
-
-    A change is known by torch's version counter of a parameter. Writing through ``parameter.data`` escapes it, so calls
-    that are long enough for packing to cost little pack anew, always.
-    """
-    few = plan.inference and call.steps * call.rows <= _FEW_ROWS and not torch.is_inference_mode_enabled()
-    parameters = tuple(call.parameters.values())
-    key, versions = tuple(map(id, parameters)), ()
-    if few:
-        versions = tuple([p._version for p in parameters])  # noqa: SLF001
-        known = plan.packed.get(key)
-        if known is not None and known.versions == versions and all(r() is p for r, p in zip(known.owners, parameters, strict=True)):
-            return known.block
-    block = memory.take(plan.packed_floats(pass_))
-    plan.pack(pass_, table, block.address, threads)
-    if few:
-        plan.packed[key] = PackedMatrices(block, versions, tuple(map(weakref.ref, parameters)))
+    """The pass's matrices, packed anew unless :class:`Prepacked` is in force and has them."""
+    kept = _prepacked.get()
+    key = None if kept is None else (plan, pass_, *call.parameters.values())
+    block = None if kept is None else kept.get(key)
+    if block is None:
+        block = memory.take(plan.packed_floats(pass_))
+        plan.pack(pass_, table, block.address, threads)
+        if kept is not None:
+            kept[key] = block
     return block
 
 
@@ -214,8 +226,8 @@ def _steps_like(call: Call, x: Tensor, width: int) -> Tensor:
     return torch.empty(call.steps, call.rows, width)
 
 
-def _forward(call: Call, wanted: Wanted | None) -> tuple[tuple[Tensor, ...], memory.Block]:
-    plan, widths = _plan(call, wanted), call.widths
+def _forward(call: Call, plan: Plan) -> tuple[tuple[Tensor, ...], memory.Block]:
+    widths = call.widths
     externals = _Externals(plan, call)
     output = _steps_like(call, call.inputs[0], resolve(call.program.traced.output.width, widths))
     externals.give(("output", ""), output)
@@ -228,16 +240,15 @@ def _forward(call: Call, wanted: Wanted | None) -> tuple[tuple[Tensor, ...], mem
 
 
 def _backward(
-    call: Call, wanted: Wanted, kept: memory.Block, gradients: Sequence[Tensor | None]
+    call: Call, plan: Plan, kept: memory.Block, gradients: Sequence[Tensor | None]
 ) -> dict[Key, Tensor | None]:
-    plan = _plan(call, wanted)
     externals = _Externals(plan, call)
     externals.give(("output_gradient", ""), gradients[0])
     for name, gradient in zip(call.program.cell.states, gradients[1:], strict=True):
         externals.give(("carry", name), gradient)
     found: dict[Key, Tensor | None] = {}
     for key, tensor in zip(_keys(call.program), call.tensors, strict=True):
-        if key not in wanted or tensor is None:
+        if key not in plan.wanted or tensor is None:
             continue
         slot = ("initial", key[1]) if key[0] == "state" else ("gradient", *key)
         if slot not in plan.slots:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import weakref
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 from recurra.engines import library
 from recurra.engines.emit import Emitter
 from recurra.engines.homes import Frame, Homes, is_saved
-from recurra.engines.memory import Block
 from recurra.engines.tables import Place, Tables
 from recurra.equations.program import Program, Wanted
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 _TABLES = (
     "arrays", "values", "matrices", "blocks", "products", "operands", "instructions", "stages", "carried", "sums", "pairs",
 )  # fmt: skip
@@ -34,30 +30,24 @@ class _Spec(ctypes.Structure):
     )
 
 
-@dataclass(frozen=True)
-class PackedMatrices:
-    """Matrices packed from parameters: of which versions, and of which tensors."""
-
-    block: Block
-    versions: tuple[int, ...]
-    owners: tuple[weakref.ref[Tensor], ...]
-
-
 class Plan:
     """A plan inside the native library.
 
     Attributes:
+        wanted: the gradients it gives; of the states' own it gives all, for they are carried in any case.
         slots: number of each of the caller's arrays, by key.
-        inference: no gradient is wanted.
-        packed: matrices of the forward pass kept for the next call, by the identity of the parameters.
     """
 
     def __init__(self, program: Program, wanted: Wanted | None, widths: Mapping[str, int]) -> None:
-        tables = lay_out(program, wanted, widths)
+        self.wanted = wanted or frozenset()
+        tables = lay_out(program, None if wanted is None else frozenset(k for k in wanted if k[0] != "state"), widths)
         self.slots: dict[Hashable, int] = tables.slots
-        self.inference = wanted is None
-        self.packed: dict[tuple[int, ...], PackedMatrices] = {}
         self._library = library.load()
+        if self._library.rc_engine_version() != ENGINE_VERSION:
+            raise library.NativeLibraryError(
+                f"the native library has version {self._library.rc_engine_version()} of the engine, expected "
+                f"{ENGINE_VERSION}; build it anew with `pip install .` or `pip install -e .`"
+            )
         self._library.rc_plan_new.restype = ctypes.c_void_p
         for name in ("rc_packed_floats", "rc_kept_floats", "rc_work_floats"):
             getattr(self._library, name).restype = ctypes.c_int64

@@ -222,6 +222,6 @@ def _recording(function: Callable[..., Any], names: dict[Node, str]) -> Iterator
 
 
 def nearest(word: str, known: Any) -> str:
-    """`; did you mean …?` with the nearest known word, or nothing."""
+    """The words `; did you mean '…'?` with the nearest known word, or nothing where none is near."""
     close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean `{close[0]}`?" if close else ""
+    return f"; did you mean {close[0]!r}?" if close else ""

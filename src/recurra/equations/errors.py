@@ -5,6 +5,7 @@ class CellError(ValueError):
     """A cell that breaks the rules of the language: says what happened, where, and how to mend it."""
 
     def __init__(self, happened: str, mend: str = "") -> None:
-        super().__init__(f"{happened}. {mend}" if mend else happened)
+        stop = " " if happened.endswith("?") else ". "
+        super().__init__(f"{happened}{stop}{mend}" if mend else happened)
         self.happened = happened
         self.mend = mend

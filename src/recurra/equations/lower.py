@@ -43,7 +43,7 @@ class Lowering:
                 self._copies[stack.pop()] = self._read(top)
             else:
                 missing = [a for a in top.args if a not in self._copies]
-                stack.extend(missing)
+                stack.extend(reversed(missing))
                 if not missing:
                     self._copies[stack.pop()] = self._make(top)
         return self._copies[node]
