@@ -209,6 +209,10 @@ def _restored(module: str, function: str, name: str, options: dict[str, Any]) ->
 def _recording(function: Callable[..., Any], names: dict[Node, str]) -> Iterator[None]:
     """Note what `function` calls the symbols among its local variables when it returns."""
     previous = sys.getprofile()
+    if previous is not None and not callable(previous):
+        # cProfile is at work, and cannot be put back once it is taken off: the equations do without these names.
+        yield
+        return
 
     def note(frame: FrameType, event: str, _: object) -> None:
         if event == "return" and frame.f_code is function.__code__:
