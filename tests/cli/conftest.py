@@ -1,11 +1,14 @@
 import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from recurra.cli.main import main
 
@@ -20,6 +23,15 @@ TINY = (
 )
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models this small only wait for each other's threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, which commands run in."""
@@ -30,12 +42,31 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def text(here: Path) -> Path:
     """A text of simple sentences."""
+    return write_text(here / "text.txt")
+
+
+def write_text(path: Path) -> Path:
     draw = random.Random(3)
     words = ["a cat", "the dog", "one bird", "sees", "hears", "finds", "the sun", "a tree", "rain"]
     lines = (" ".join(draw.choice(words[k : k + 3]) for k in (0, 3, 6)) for _ in range(120))
-    path = here / "text.txt"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a model that has learnt a little, in 120 steps."""
+    folder = tmp_path_factory.mktemp("once")
+    text = write_text(folder / "text.txt")
+    words = ("model.hidden=24", "optimizer.lr=0.02", "train.steps=120", "train.validate_every=40")
+    assert main(["train", "lm", str(text), *TINY, *words, f"run={folder / 'trained'}"]) == 0
+    return folder / "trained"
+
+
+@pytest.fixture
+def trained(trained_once: Path, here: Path, text: Path) -> Path:
+    """A copy of it, beside the text."""
+    return Path(shutil.copytree(trained_once, here / "trained"))
 
 
 @pytest.fixture
@@ -44,7 +75,12 @@ def command(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tup
 
     def run(*words: object) -> tuple[int, str, str]:
         capsys.readouterr()
-        status = main([str(word) for word in words])
+        # Some commands end this way when nobody reads; the tests must not.
+        before = signal.getsignal(signal.SIGPIPE)
+        try:
+            status = main([str(word) for word in words])
+        finally:
+            signal.signal(signal.SIGPIPE, before)
         output = capsys.readouterr()
         return status, output.out, output.err
 

@@ -3,18 +3,9 @@
 import json
 import math
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
-
-
-@pytest.fixture
-def trained(command, here: Path, text: Path, tiny) -> Path:
-    words = ("model.hidden=24", "optimizer.lr=0.02", "train.steps=150", "train.validate_every=50", "run=trained")
-    status, _, err = command("train", "lm", text, *tiny, *words)
-    assert status == 0, err
-    return here / "trained"
 
 
 def test_evaluate_prints_and_writes_the_figures(command, here: Path, trained: Path, text: Path):
@@ -68,11 +59,3 @@ def test_generate_streams_and_ends_at_ctrl_c(process, trained: Path):
     _, err = writing.communicate(timeout=60)
     assert writing.returncode == 130
     assert b"Traceback" not in err
-
-
-def test_the_module_is_the_command(process):
-    shown = process("--version")
-    out, _ = shown.communicate(timeout=60)
-    assert shown.returncode == 0
-    assert out.strip()
-    assert isinstance(shown, subprocess.Popen)

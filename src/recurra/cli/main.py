@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -73,7 +74,8 @@ def _listen() -> None:
     logger = logging.getLogger("recurra")
     if not any(isinstance(handler, _Listener) for handler in logger.handlers):
         logger.addHandler(_Listener())
-        logger.setLevel(logging.INFO)
+        # Of several processes that do the same, one tells it.
+        logger.setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING)
 
 
 def _explain(error: OSError) -> str:
