@@ -29,7 +29,7 @@ def peephole_lstm(x: Value, h: Value, c: Value):
 
 @cell(state=("h", "c"))
 def layer_norm_lstm(x: Value, h: Value, c: Value):
-    """LSTM with each projection of each gate normalised, and the cell inside the last tanh (Ba, Kiros & Hinton 2016)."""
+    """LSTM with each gate's projections normalised, and the cell inside the last tanh (Ba, Kiros & Hinton 2016)."""
 
     def gate(name: str) -> Value:
         from_input = layer_norm(affine(f"{name}x", x, bias=False), f"{name}x")

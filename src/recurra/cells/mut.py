@@ -5,7 +5,7 @@ from recurra.equations import Value, affine, cell, sigmoid, tanh
 
 @cell(state=("h",))
 def mut1(x: Value, h: Value):
-    """MUT1 (Jozefowicz, Zaremba & Sutskever 2015); the paper's inner tanh(x) is tanh(W x + b), so that I may differ from H."""
+    """MUT1 (Jozefowicz, Zaremba & Sutskever 2015); the paper's inner tanh(x) is tanh(W x + b), so that I ≠ H works."""
     z = sigmoid(affine("z", x))
     r = sigmoid(affine("r", x, h))
     n = tanh(affine("n", r * h) + tanh(affine("m", x)))

@@ -16,6 +16,27 @@ from recurra.engines.widths import Call, resolve
 from recurra.equations.adjoint import affine_names, leaf_name
 from recurra.equations.graph import Node, Rate, ancestors, number
 
+
+def _softplus(a: Tensor) -> Tensor:
+    return torch.nn.functional.softplus(a, threshold=1e9)
+
+
+def _greater(a: Tensor, b: Tensor) -> Tensor:
+    return (a > b).to(a.dtype)
+
+
+def _select(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return torch.where(condition != 0, a, b)
+
+
+def _row_sum(a: Tensor) -> Tensor:
+    return a.sum(-1, keepdim=True)
+
+
+def _row_dot(a: Tensor, b: Tensor) -> Tensor:
+    return _row_sum(a * b)
+
+
 POINTWISE: dict[str, Callable[..., Tensor]] = {
     "add": torch.add,
     "sub": torch.sub,
@@ -27,15 +48,15 @@ POINTWISE: dict[str, Callable[..., Tensor]] = {
     "exp": torch.exp,
     "log": torch.log,
     "sqrt": torch.sqrt,
-    "softplus": lambda a: torch.nn.functional.softplus(a, threshold=1e9),
+    "softplus": _softplus,
     "abs": torch.abs,
     "maximum": torch.maximum,
     "minimum": torch.minimum,
-    "greater": lambda a, b: (a > b).to(a.dtype),
-    "select": lambda condition, a, b: torch.where(condition != 0, a, b),
+    "greater": _greater,
+    "select": _select,
     "detach": torch.Tensor.detach,
-    "row_sum": lambda a: a.sum(-1, keepdim=True),
-    "row_dot": lambda a, b: (a * b).sum(-1, keepdim=True),
+    "row_sum": _row_sum,
+    "row_dot": _row_dot,
 }
 
 
@@ -76,12 +97,18 @@ class _Sweep:
                     start = start[t]
                 at[node] = self._compute(node, at, start)
             outputs.append(self._row(at[self.traced.output], self.traced.output))
-            state = {leaf: self._row(at[new], new) for leaf, new in zip(self.traced.states, self.traced.new_states, strict=True)}
+            state = {
+                leaf: self._row(at[new], new)
+                for leaf, new in zip(self.traced.states, self.traced.new_states, strict=True)
+            }
         return torch.stack(outputs), tuple(state[leaf] for leaf in self.traced.states)
 
     def _leaves(self) -> None:
         call = self.call
-        given = (*zip(self.traced.inputs, call.inputs, strict=True), *zip(self.traced.statics, call.statics, strict=True))
+        given = (
+            *zip(self.traced.inputs, call.inputs, strict=True),
+            *zip(self.traced.statics, call.statics, strict=True),
+        )
         self.fixed.update(given)
         for node in self.order:
             if node.op == "leaf" and node.rate is Rate.ONCE:
@@ -89,7 +116,7 @@ class _Sweep:
             elif node.op == "constant":
                 self.fixed[node] = torch.tensor(number(node), **self.options)
             elif node.op == "share":
-                total = sum(resolve(w, call.widths) for w in node.attr)  # type: ignore[attr-defined]  # widths
+                total = sum(resolve(w, call.widths) for w in node.attr)
                 self.fixed[node] = torch.tensor(1.0 / total, **self.options)
 
     def _initial_state(self) -> dict[Node, Tensor]:

@@ -82,7 +82,7 @@ class _Tape:
 
     def write(self, op: Op, width: int, target: Place, *args: Place) -> None:
         reduces = op in (Op.ROW_SUM, Op.ROW_DOT)
-        numbers = [self.operand(target, width, scalar=True if reduces else False)]
+        numbers = [self.operand(target, width, scalar=reduces)]
         numbers += [self.operand(a, width) for a in args]
         self.code.append((op, width, *numbers, *[-1] * (4 - len(numbers))))
 
@@ -136,7 +136,7 @@ class Emitter:
                 continue
             target = self.tables.external(result_slot(key), self.homes.width(n))
             if self.homes.at(n) != target:
-                copies.append((n, target, self._copy_region(str(key[0]), n)))  # type: ignore[index]  # keys are tuples
+                copies.append((n, target, self._copy_region(str(key[0]), n)))
         return copies
 
     def _copy_region(self, kind: str, n: Node) -> Region:
@@ -252,7 +252,7 @@ class Emitter:
         ends: dict[Node, int] = {}
         for n in stage.products:
             start_node = n.args[1] if len(n.args) == 2 else None
-            depth[n] = depth[start_node] + 1 if start_node in here and start_node is not None else 0
+            depth[n] = 0 if start_node is None or start_node not in here else depth[start_node] + 1
             product = self._one(n, start_node)
             previous = ends.get(start_node) if start_node is not None else None
             if previous is not None and self._extends(lines[previous][1], product):
@@ -284,7 +284,7 @@ class Emitter:
 
     def _one(self, n: Node, start_node: Node | None) -> _Product:
         homes = self.homes
-        weight, transposed = n.attr  # type: ignore[misc]  # a product's attr is (matrix, transposed)
+        weight, transposed = n.attr
         operand, target = homes.at(n.args[0]), homes.at(n)
         block = (str(weight), bool(transposed), 0, 0, operand.width, target.width)
         if start_node is not None and start_node.op == "leaf":
@@ -330,7 +330,7 @@ class Emitter:
     def _carried(self) -> None:
         kind_in, kind_out = ("state", "final") if self.pass_ == 0 else ("carry", "initial")
         for c in self.homes.carries:
-            name = str(c.leaf.attr[1])  # type: ignore[index]  # a leaf's attr is (kind, name)
+            name = str(c.leaf.attr[1])
             given = self.tables.external((kind_in, name), c.now.width)
             out = self.tables.external((kind_out, name), c.now.width)
             value = self.tables.value

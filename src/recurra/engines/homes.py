@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from recurra.engines.tables import KEPT, Kind, Place, Tables, padded
 from recurra.engines.widths import resolve
-from recurra.equations.adjoint import leaf_name
+from recurra.equations.adjoint import Key, leaf_name
 from recurra.equations.graph import Node, Rate, number
 from recurra.equations.schedule import Region, Schedule
 
@@ -95,10 +95,10 @@ class Homes:
             if n.op == "constant":
                 self.place[n] = tables.constant(number(n))
             elif n.op == "share":
-                total = sum(resolve(w, self.frame.widths) for w in n.attr)  # type: ignore[attr-defined]  # widths
+                total = sum(resolve(w, self.frame.widths) for w in n.attr)
                 self.place[n] = tables.constant(1.0 / total)
             elif n.op == "leaf" and n.rate < Rate.LOOP:
-                key: tuple[str, str] = n.attr  # type: ignore[assignment]  # a leaf's attr is (kind, name)
+                key: tuple[str, str] = n.attr
                 self.place[n] = self.frame.saved[key[1]] if key[0] == "saved" else tables.external(key, self.width(n))
 
     def _place_states(self) -> None:
@@ -228,16 +228,11 @@ def real(node: Node) -> Node:
     return node
 
 
-def is_saved(key: object) -> bool:
+def is_saved(key: Key) -> bool:
     """Whether a result is one that the backward pass reads."""
-    return isinstance(key, tuple) and key[0] == "saved"
+    return key[0] == "saved"
 
 
-def result_slot(key: object) -> object:
+def result_slot(key: Key) -> tuple[str, ...]:
     """The slot of a result: ("output", "") of the forward pass, ("gradient", kind, name) of the backward."""
-    if key == ("output", ""):
-        return key
-    if not isinstance(key, tuple):
-        raise TypeError(f"{key} is not the key of a gradient")
-    return ("gradient", *key)
-
+    return key if key == ("output", "") else ("gradient", *key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Hashable, Sequence
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -27,8 +27,8 @@ class Prepacked:
     """Keeps packed matrices from call to call, for decoding step by step: ``with prepacked: layer.step(x, state)``.
 
     Packing costs as much as several steps of one row. Inside the block the parameters must not change. That is the
-    caller's promise: torch gives no reliable sign of a change (its fused optimisers count no version up). The object may
-    be entered again and again; what it keeps goes with it.
+    caller's promise: torch gives no reliable sign of a change (its fused optimisers count no version up). The object
+    may be entered again and again; what it keeps goes with it.
     """
 
     def __init__(self) -> None:
@@ -63,11 +63,11 @@ def obstacle(call: Call) -> str | None:
     """Why the native engine cannot serve a call, or None."""
     if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]  # torch has no public question
         return "its derivatives are reverse mode alone, and torch.func transforms the call"
-    forward_mode = forward_ad._current_level >= 0  # pyright: ignore[reportPrivateUsage]
+    forward_mode = cast(int, forward_ad._current_level) >= 0  # pyright: ignore
     for tensor in call.tensors:
         if tensor is None:
             continue
-        if forward_mode and forward_ad.unpack_dual(tensor).tangent is not None:
+        if forward_mode and forward_ad.unpack_dual(tensor).tangent is not None:  # pyright: ignore[reportUnknownMemberType]
             return "its derivatives are reverse mode alone, and a tensor carries a forward-mode tangent"
         if tensor.device.type != "cpu":
             return f"it runs on the CPU, and a tensor is on {tensor.device}"
@@ -83,8 +83,8 @@ def sweep(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
         Outputs ``[T, B, W]`` and the final states, each ``[B, W]``.
     """
     tensors = call.tensors
-    if torch.is_grad_enabled() and any([t is not None and t.requires_grad for t in tensors]):
-        results = _Sweep.apply(call.program, *tensors)
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        results = cast(tuple[Tensor, ...], _Sweep.apply(call.program, *tensors))
     else:
         results = _forward(call, _plan(call, None))[0]
     return results[0], tuple(results[1:])
@@ -198,15 +198,13 @@ def _run(plan: Plan, pass_: int, call: Call, externals: _Externals, kept: memory
     plan.run(
         pass_,
         _RunCall(
-            ctypes.sizeof(_RunCall), threads, call.steps, call.rows, ctypes.addressof(table), packed.address, kept.address,
-            work.address, None,
+            ctypes.sizeof(_RunCall), threads, call.steps, call.rows, ctypes.addressof(table), packed.address,
+            kept.address, work.address, None,
         ),
     )  # fmt: skip
 
 
-def _packed(
-    plan: Plan, pass_: int, call: Call, table: ctypes.Array[ctypes.c_int64], threads: int
-) -> memory.Block:
+def _packed(plan: Plan, pass_: int, call: Call, table: ctypes.Array[ctypes.c_int64], threads: int) -> memory.Block:
     """The pass's matrices, packed anew unless :class:`Prepacked` is in force and has them."""
     kept = _prepacked.get()
     key = None if kept is None else (plan, pass_, *call.parameters.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from recurra.equations.program import Program, Wanted
 
 ENGINE_VERSION = 2
 _TABLES = (
-    "arrays", "values", "matrices", "blocks", "products", "operands", "instructions", "stages", "carried", "sums", "pairs",
+    "arrays", "values", "matrices", "blocks", "products", "operands", "instructions", "stages", "carried", "sums",
+    "pairs",
 )  # fmt: skip
 
 
@@ -54,12 +56,16 @@ class Plan:
         self._handle = ctypes.c_void_p(self._new(tables))
 
     def _new(self, tables: Tables) -> int:
-        arrays = [np.array(getattr(tables, name), dtype=np.int32).ravel() for name in _TABLES]
+        arrays: list[np.ndarray[Any, Any]] = [
+            np.array(getattr(tables, name), dtype=np.int32).ravel() for name in _TABLES
+        ]
         arrays.append(np.array(tables.constants, dtype=np.float32))
         counts = [len(getattr(tables, name)) for name in (*_TABLES, "constants")]
         spec = _Spec(ctypes.sizeof(_Spec), ENGINE_VERSION, *counts, *(a.ctypes.data for a in arrays))
         error = ctypes.create_string_buffer(200)
-        handle = self._library.rc_plan_new(ctypes.byref(spec), ctypes.byref(library.kernels()), error, ctypes.c_int64(200))
+        handle = self._library.rc_plan_new(
+            ctypes.byref(spec), ctypes.byref(library.kernels()), error, ctypes.c_int64(200)
+        )
         if not handle:
             raise RuntimeError(f"the native engine refuses a plan: {error.value.decode()}; please report this cell")
         return int(handle)
@@ -99,15 +105,11 @@ def lay_out(program: Program, wanted: Wanted | None, widths: Mapping[str, int]) 
     forward = Homes(tables, training.forward, Frame(0, widths, {}, training.saved_states))
     Emitter(forward).run()
     saved: dict[str, Place] = {
-        str(key[1]): forward.at(n)  # type: ignore[index]  # keys are tuples
-        for key, n in training.forward.results.items()
-        if is_saved(key)
+        str(key[1]): forward.at(n) for key, n in training.forward.results.items() if is_saved(key)
     }
     state_ids = {name: str(leaf.id) for name, leaf in zip(program.cell.states, program.traced.states, strict=True)}
     for carry in forward.carries:
-        name = str(carry.leaf.attr[1])  # type: ignore[index]  # a leaf's attr is (kind, name)
+        name = str(carry.leaf.attr[1])
         saved[state_ids[name]] = carry.now
     Emitter(Homes(tables, training.backward, Frame(1, widths, saved, frozenset()))).run()
     return tables
-
-

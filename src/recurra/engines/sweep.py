@@ -57,7 +57,9 @@ def choose(call: Call, engine: str) -> tuple[str, str]:
         ValueError: there is no engine of that name, or it cannot serve the call.
     """
     if engine not in ENGINES:
-        raise ValueError(f"there is no engine `{engine}`{nearest(engine, ENGINES)}; the engines are: {', '.join(ENGINES)}")
+        raise ValueError(
+            f"there is no engine `{engine}`{nearest(engine, ENGINES)}; the engines are: {', '.join(ENGINES)}"
+        )
     if engine == "eager":
         return "eager", "it was asked for"
     obstacle = _missing_library() or native.obstacle(call)

@@ -78,8 +78,8 @@ class _Widths:
         first = next(iter(cell.inputs))
         if call.inputs[0].dim() != 3 or 0 in call.inputs[0].shape[:2]:
             raise ValueError(
-                f"cell {cell.name}: input {first} has shape {list(call.inputs[0].shape)}; expected [T, B, {cell.inputs[first]}] "
-                "with at least one step and one row"
+                f"cell {cell.name}: input {first} has shape {list(call.inputs[0].shape)}; "
+                f"expected [T, B, {cell.inputs[first]}] with at least one step and one row"
             )
         lead = list(call.inputs[0].shape[:2])
         for (name, width), x in zip(cell.inputs.items(), call.inputs, strict=True):
@@ -100,7 +100,8 @@ class _Widths:
     def _count(self, what: str, given: Sequence[object], declared: Mapping[str, Width]) -> None:
         if len(given) != len(declared):
             raise ValueError(
-                f"cell {self.cell.name}: {len(given)} {what} given; expected {len(declared)}: {', '.join(declared) or 'none'}"
+                f"cell {self.cell.name}: {len(given)} {what} given; "
+                f"expected {len(declared)}: {', '.join(declared) or 'none'}"
             )
 
     def _match(self, what: str, array: Tensor, lead: list[int], declared: tuple[Width, ...]) -> None:
@@ -109,10 +110,13 @@ class _Widths:
         fits = len(shape) == len(expected) and shape[: len(lead)] == lead
         if fits:
             for size, width in zip(shape[len(lead) :], declared, strict=True):
-                known, where = self.found.setdefault(width, (size, what)) if isinstance(width, str) else (width, "the cell")
+                known, where = (
+                    self.found.setdefault(width, (size, what)) if isinstance(width, str) else (width, "the cell")
+                )
                 if size != known:
                     raise ValueError(
-                        f"cell {self.cell.name}: {what} has shape {shape}, so {width} = {size}; {where} says {width} = {known}"
+                        f"cell {self.cell.name}: {what} has shape {shape}, so {width} = {size}; "
+                        f"{where} says {width} = {known}"
                     )
         if not fits:
             raise ValueError(f"cell {self.cell.name}: {what} has shape {shape}; expected {expected}")

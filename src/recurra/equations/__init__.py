@@ -24,7 +24,7 @@ from recurra.equations.language import (
 from recurra.equations.printing import latex, unicode
 
 __all__ = [
-    "Cell", "CellError", "Parameter", "Rate", "Traced", "Value", "Width", "abs", "affine", "cell", "detach", "exp", "latex",
-    "layer_norm", "log", "maximum", "minimum", "nearest", "relu", "select", "sigmoid", "softplus", "sqrt", "tanh", "unicode",
-    "vector",
+    "Cell", "CellError", "Parameter", "Rate", "Traced", "Value", "Width", "abs", "affine", "cell", "detach", "exp",
+    "latex", "layer_norm", "log", "maximum", "minimum", "nearest", "relu", "select", "sigmoid", "softplus", "sqrt",
+    "tanh", "unicode", "vector",
 ]  # fmt: skip

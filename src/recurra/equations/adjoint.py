@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from recurra.equations.cell import Traced
 from recurra.equations.errors import CellError
 from recurra.equations.graph import Graph, Node, Rate, Width, ancestors, broaden
-from recurra.equations.language import row_dot, row_sum, sum_nodes
+from recurra.equations.language import row_sum, sum_nodes
 
 Key = tuple[str, str]
 """What a gradient belongs to: ("input" | "static" | "state" | "parameter", name)."""
@@ -59,7 +59,8 @@ def derivative(node: Node, d: Node) -> list[tuple[Node, Node]]:
             return [(args[0], d * args[1]), (args[1], d * args[0])]
         case "detach" | "greater" | "share":
             return []
-    raise CellError(f"no derivative is known of {node.op}")
+        case _:
+            raise CellError(f"no derivative is known of {node.op}")
 
 
 def reduce_to(d: Node, rate: Rate, width: Width) -> Node:
@@ -94,9 +95,9 @@ class _Adjoint:
             if n.op == "leaf":
                 if n.rate is Rate.LOOP or n.attr in self.wanted:
                     needed.add(n)
-            elif n.op == "affine" and self.wanted & {("parameter", p) for p in affine_parameters(n)}:
-                needed.add(n)
-            elif any(a in needed for a in n.args):
+            elif (n.op == "affine" and self.wanted & {("parameter", p) for p in affine_parameters(n)}) or any(
+                a in needed for a in n.args
+            ):
                 needed.add(n)
         return needed
 
@@ -134,7 +135,7 @@ class _Adjoint:
 
 def affine_names(node: Node) -> tuple[tuple[str, ...], str | None]:
     """The matrices and the bias of an affine node."""
-    if not isinstance(node.attr, tuple):
+    if node.op != "affine":
         raise TypeError(f"{node.op} is not an affine node")
     _, weights, bias = node.attr
     return weights, bias
@@ -175,7 +176,7 @@ def adjoint(traced: Traced, wanted: Set[Key]) -> dict[Key, Node]:
         if d is None:
             continue
         if node.op == "leaf":
-            work.result[node.attr] = d  # type: ignore[index]  # a leaf's attr is a Key
+            work.result[node.attr] = d
         elif node.op == "affine":
             work.affine(node, d, needed)
         else:
@@ -187,12 +188,12 @@ def adjoint(traced: Traced, wanted: Set[Key]) -> dict[Key, Node]:
     for bias, ds in work.biases.items():
         work.result["parameter", bias] = g.node("bias_gradient", ds, bias, rate=Rate.ONCE, width=ds[0].width)
     for leaf in traced.states:
-        work.result.setdefault(leaf.attr, broaden(g.constant(0.0), leaf.width))  # type: ignore[arg-type]
+        work.result.setdefault(leaf.attr, broaden(g.constant(0.0), leaf.width))
     return work.result
 
 
 def leaf_name(leaf: Node) -> str:
     """The name a leaf was declared with."""
-    if not isinstance(leaf.attr, tuple):
+    if leaf.op != "leaf":
         raise TypeError(f"{leaf.op} is not a leaf")
     return str(leaf.attr[1])

@@ -7,12 +7,12 @@ import importlib
 import inspect
 import linecache
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from recurra.equations import language
 from recurra.equations.errors import CellError
@@ -75,7 +75,7 @@ class Cell:
         for wanted in (*self.states, *statics, *widths):
             if wanted not in names:
                 raise CellError(
-                    f"cell {self.name}: `{wanted}` is declared but is no argument of the function{nearest(wanted, names)}",
+                    f"cell {self.name}: `{wanted}` is declared but no argument of the function{nearest(wanted, names)}",
                     f"The function takes: {', '.join(names)}",
                 )
         self.statics = {n: self._widths.get(n, "H") for n in names if n in statics}
@@ -138,8 +138,10 @@ class Cell:
         return Traced(graph, inputs, statics, states, output, new_states, len(graph.nodes), names)
 
     def _check_result(self, graph: Graph, result: Any) -> tuple[Node, tuple[Node, ...]]:
-        if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], (tuple, list))):
-            raise CellError("the function does not return an output and a tuple of new states", "End with: return h, (h, c)")
+        if not _is_pair(result):
+            raise CellError(
+                "the function does not return an output and a tuple of new states", "End with: return h, (h, c)"
+            )
         output, new_states = graph.wrap(result[0]), tuple(map(graph.wrap, result[1]))
         if len(new_states) != len(self.states):
             raise CellError(
@@ -205,8 +207,15 @@ def _restored(module: str, function: str, name: str, options: dict[str, Any]) ->
     return found.with_options(name, **options)
 
 
+def _is_pair(result: Any) -> bool:
+    """Whether a function returned an output and a tuple of states."""
+    return (
+        isinstance(result, tuple) and len(cast(tuple[Any, ...], result)) == 2 and isinstance(result[1], (tuple, list))
+    )
+
+
 @contextmanager
-def _recording(function: Callable[..., Any], names: dict[Node, str]) -> Iterator[None]:
+def _recording(function: Callable[..., Any], names: dict[Node, str]) -> Generator[None]:
     """Note what `function` calls the symbols among its local variables when it returns."""
     previous = sys.getprofile()
     if previous is not None and not callable(previous):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 from recurra.equations.errors import CellError
 
@@ -44,7 +45,7 @@ class Node:
     id: int
     op: str
     args: tuple[Node, ...]
-    attr: Hashable
+    attr: Any
     width: Width
     memory: bool
     rate: Rate
@@ -80,15 +81,21 @@ class Node:
         return self.graph.pointwise("greater", self.graph.wrap(other), self)
 
     def __bool__(self) -> bool:
-        raise CellError("a Python `if`, `and`, `or` or `while` asks a symbol for its truth", "Use select(condition, a, b)")
+        raise CellError(
+            "a Python `if`, `and`, `or` or `while` asks a symbol for its truth", "Use select(condition, a, b)"
+        )
 
     def __float__(self) -> float:
-        raise CellError("a symbol is used as a plain number", "Use the functions of recurra.equations, not those of math")
+        raise CellError(
+            "a symbol is used as a plain number", "Use the functions of recurra.equations, not those of math"
+        )
 
     def __pow__(self, exponent: object) -> Node:
         if exponent == 2:
             return self * self
-        raise CellError(f"the power {exponent!r} of a symbol", "Write squares as x * x, roots with sqrt(x), others with exp and log")
+        raise CellError(
+            f"the power {exponent!r} of a symbol", "Write squares as x * x, roots with sqrt(x), others with exp and log"
+        )
 
 
 Operand = Node | float | int
@@ -140,13 +147,18 @@ class Graph:
     def leaf(self, kind: str, name: str, width: Width, rate: Rate, *, memory: bool = False) -> Node:
         return self.node("leaf", attr=(kind, name), width=width, memory=memory, rate=rate)
 
-    def wrap(self, value: Operand) -> Node:
+    def wrap(self, value: Any) -> Node:
+        """A symbol of this graph, or a plain number as a constant."""
         if isinstance(value, Node):
             if value.graph is not self:
-                raise CellError("a symbol of another cell is used", "Pass values between cells through their states and outputs")
+                raise CellError(
+                    "a symbol of another cell is used", "Pass values between cells through their states and outputs"
+                )
             return value
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise CellError(f"a value of type {type(value).__name__} meets a symbol", "Use symbols and plain numbers only")
+            raise CellError(
+                f"a value of type {type(value).__name__} meets a symbol", "Use symbols and plain numbers only"
+            )
         return self.constant(value)
 
     def pointwise(self, op: str, *args: Node) -> Node:
@@ -154,7 +166,9 @@ class Graph:
         widths = {a.width for a in args} - {1}
         if len(widths) > 1:
             names = " and ".join(sorted(map(str, widths)))
-            raise CellError(f"{op} of values with widths {names}", "Bring them to one width with affine(name, value, width=…)")
+            raise CellError(
+                f"{op} of values with widths {names}", "Bring them to one width with affine(name, value, width=…)"
+            )
         return self.node(op, args, width=widths.pop() if widths else 1, memory=any(a.memory for a in args))
 
     def add(self, a: Node, b: Node) -> Node:
@@ -195,7 +209,7 @@ class Graph:
         known = self.parameters.setdefault(name, wanted)
         if known != wanted:
             raise CellError(
-                f"parameter {name} is used as a {known.role} {shape_text(known.shape)} and as a {role} {shape_text(shape)}",
+                f"parameter {name} is a {known.role} {shape_text(known.shape)} and a {role} {shape_text(shape)}",
                 "One name is one array (weight tying): give the second use a name of its own",
             )
 
@@ -206,9 +220,9 @@ def is_constant(node: Node, value: float) -> bool:
 
 def number(node: Node) -> float:
     """The value of a constant node."""
-    if not isinstance(node.attr, float):
+    if node.op != "constant":
         raise TypeError(f"{node.op} is not a constant")
-    return node.attr
+    return float(node.attr)
 
 
 def shape_text(shape: tuple[Width, ...]) -> str:

@@ -6,10 +6,10 @@ A cell's function calls these and the operators + - * / > <. What they mean is d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from recurra.equations.errors import CellError
 from recurra.equations.graph import Graph, Node, Operand, Rate, Width
@@ -34,7 +34,7 @@ _active: ContextVar[Interpreter] = ContextVar("interpreter")
 
 
 @contextmanager
-def interpreting(interpreter: Interpreter) -> Iterator[None]:
+def interpreting(interpreter: Interpreter) -> Generator[None]:
     """Give the language's names the meaning of `interpreter` inside the block."""
     token = _active.set(interpreter)
     try:
@@ -138,7 +138,7 @@ def layer_norm(value: Value, name: str, *, epsilon: float = 1e-5) -> Value:
     A tuple is normalised jointly, one mean and variance over all its columns, and comes back as a tuple.
     """
     if isinstance(value, tuple):
-        return _interpreter().layer_norm(value, name, epsilon)
+        return _interpreter().layer_norm(cast(tuple[Value, ...], value), name, epsilon)
     return _interpreter().layer_norm((value,), name, epsilon)[0]
 
 

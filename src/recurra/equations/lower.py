@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from recurra.equations.adjoint import affine_names
+from recurra.equations.adjoint import Key, affine_names
 from recurra.equations.graph import Graph, Node, Rate
 
 NONLINEAR = frozenset({"sigmoid", "tanh", "exp", "log", "sqrt", "softplus", "div"})
@@ -69,9 +69,8 @@ class Lowering:
             links = zip(args, weights, strict=True)
             return self._chain([(a, w, False) for a, w in links], start, node)
         if node.op == "back":
-            if not isinstance(node.attr, tuple):
-                raise TypeError("a back product names its matrices")
-            return self._chain([(a, str(w), True) for a, w in zip(args, node.attr, strict=True)], None, node)
+            weights: tuple[str, ...] = node.attr
+            return self._chain([(a, w, True) for a, w in zip(args, weights, strict=True)], None, node)
         keep = node.op in ("leaf", "sum_time", "sum_rows", "weight_gradient", "bias_gradient")
         rate = node.rate if keep else None
         return graph.node(node.op, args, node.attr, width=node.width, memory=node.memory, rate=rate)
@@ -86,7 +85,7 @@ class Lowering:
         return start
 
 
-def lower(roots: Mapping[object, Node], limit: int = 0) -> tuple[dict[object, Node], dict[Node, Node]]:
+def lower(roots: Mapping[Key, Node], limit: int = 0) -> tuple[dict[Key, Node], dict[Node, Node]]:
     """The roots in the graph of a new pass, and which of its leaves read which forward nodes."""
     lowering = Lowering(limit)
     return {key: lowering.copy(node) for key, node in roots.items()}, lowering.saved

@@ -211,4 +211,3 @@ def _products(program: Program, region: Region) -> str:
     stages = program.inference.stages.get(region, [])
     groups = [" ".join(str(n.attr[0]) for n in stage.products) for stage in stages]  # type: ignore[index]
     return " → ".join(g for g in groups if g)
-

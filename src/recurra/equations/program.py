@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,9 +64,9 @@ class Program:
             self._training[wanted] = self._plan(wanted)
         return self._training[wanted]
 
-    def _forward(self, saved: dict[Hashable, Node]) -> tuple[Schedule, dict[object, Node]]:
+    def _forward(self, saved: dict[Key, Node]) -> tuple[Schedule, dict[Key, Node]]:
         traced = self.traced
-        roots: dict[object, Node] = {("output", ""): traced.output, **saved}
+        roots: dict[Key, Node] = {("output", ""): traced.output, **saved}
         for leaf, new in zip(traced.states, traced.new_states, strict=True):
             roots["leaf", leaf_name(leaf)] = leaf
             roots["new", leaf_name(leaf)] = new
@@ -80,7 +79,7 @@ class Program:
         gradients = adjoint(self.traced, wanted)
         states = [leaf_name(s) for s in self.traced.states]
         graph = self.traced.graph
-        roots: dict[object, Node] = dict(gradients)
+        roots = dict(gradients)
         for name, new in zip(states, self.traced.new_states, strict=True):
             roots["carry", name] = next(
                 n for n in graph.nodes if n.op == "leaf" and n.attr == ("carry", name) and n.width == new.width
@@ -90,6 +89,6 @@ class Program:
         results = {key: copies[key] for key in gradients if key[0] != "state"}
         backward = schedule(carried, results)
         reads = {n: node for n, node in saved.items() if n in backward.region}
-        keep: dict[Hashable, Node] = {("saved", leaf_name(leaf)): node for leaf, node in reads.items() if node.op != "leaf"}
+        keep: dict[Key, Node] = {("saved", leaf_name(leaf)): node for leaf, node in reads.items() if node.op != "leaf"}
         saved_states = frozenset(leaf_name(node) for node in reads.values() if node.op == "leaf")
         return Training(self._forward(keep)[0], backward, saved_states)

@@ -51,17 +51,17 @@ class Schedule:
     """
 
     carried: tuple[tuple[Node, Node], ...]
-    results: Mapping[object, Node]
+    results: Mapping[tuple[str, str], Node]
     region: dict[Node, Region]
     stages: dict[Region, list[Stage]]
     order: list[Node]
 
 
-def schedule(carried: tuple[tuple[Node, Node], ...], results: Mapping[object, Node]) -> Schedule:
+def schedule(carried: tuple[tuple[Node, Node], ...], results: Mapping[tuple[str, str], Node]) -> Schedule:
     """Lay out the pass that computes `results` and carries each state leaf to its next value."""
     held = set(ancestors(new for _, new in carried))
     order = ancestors((*(new for _, new in carried), *(leaf for leaf, _ in carried), *results.values()))
-    region = {n: Region.LEAF for n in order}
+    region = dict.fromkeys(order, Region.LEAF)
     for n in order:
         region[n] = _region(n, region, n in held)
     users = _users(order)

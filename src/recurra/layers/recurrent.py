@@ -58,10 +58,12 @@ class Recurrent(nn.Module):
         self.output_size = self._width(self.program.traced.output.width)
         if len(self.cell.inputs) != 1 or self.cell.statics:
             raise ValueError(
-                f"cell {self.cell.name} takes {', '.join((*self.cell.inputs, *self.cell.statics))}; a stack feeds one input"
+                f"cell {self.cell.name} takes {', '.join((*self.cell.inputs, *self.cell.statics))}; "
+                "a stack feeds one input"
             )
         self.layers = nn.ModuleList(
-            nn.ParameterDict(self._new_parameters(input_size if k == 0 else self.output_size)) for k in range(num_layers)
+            nn.ParameterDict(self._new_parameters(input_size if k == 0 else self.output_size))
+            for k in range(num_layers)
         )
         self.reset_parameters()
 
