@@ -104,7 +104,8 @@ def train(
                 raise ValueError("the training data has no batch in an epoch; give more of it")
             rate = schedule.rate(at.step, at.epoch, plan.fraction(at))
             loss, carried = mean_loss(batch, None if batch.fresh else carried)
-            optimizer.zero_grad(set_to_none=True)
+            for parameter in parameters:
+                parameter.grad = None
             loss.backward()
             carried = map_tensors(Tensor.detach, carried)
             norm = clip_gradients(parameters, optimization.clip, optimization.clip_by)
