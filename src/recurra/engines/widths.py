@@ -95,7 +95,13 @@ class _Widths:
                     f"cell {cell.name}: parameter {name} is missing; expected {', '.join(call.program.parameters)}"
                 )
             self._match(f"parameter {name}", call.parameters[name], [], parameter.shape)
-        return {name: size for name, (size, _) in self.found.items()}
+        for (name, width), x in zip(cell.states.items(), call.state, strict=True):
+            if x is None and isinstance(width, str) and width not in self.found:
+                raise ValueError(
+                    f"cell {cell.name}: state {name} is left out, and no other array tells its width {width}; give it"
+                )
+        # In one order, whichever arrays were given: engines tell widths apart by their numbers.
+        return {name: self.found[name][0] for name in sorted(self.found)}
 
     def _count(self, what: str, given: Sequence[object], declared: Mapping[str, Width]) -> None:
         if len(given) != len(declared):
