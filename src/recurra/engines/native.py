@@ -69,9 +69,9 @@ def obstacle(call: Call) -> str | None:
             continue
         if forward_mode and forward_ad.unpack_dual(tensor).tangent is not None:  # pyright: ignore[reportUnknownMemberType]
             return "its derivatives are reverse mode alone, and a tensor carries a forward-mode tangent"
-        if tensor.device.type != "cpu":
+        if not tensor.is_cpu:
             return f"it runs on the CPU, and a tensor is on {tensor.device}"
-        if tensor.dtype != torch.float32:
+        if tensor.dtype is not torch.float32:
             return f"it computes in float32, and a tensor is {str(tensor.dtype).removeprefix('torch.')}"
     return None
 
@@ -84,7 +84,7 @@ def sweep(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     """
     tensors = call.tensors
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        results = cast(tuple[Tensor, ...], _Sweep.apply(call.program, *tensors))
+        results = cast(tuple[Tensor, ...], _Sweep.apply(call, *tensors))  # pyright: ignore[reportUnknownMemberType]
     else:
         results = _forward(call, _plan(call, None))[0]
     return results[0], tuple(results[1:])
@@ -116,11 +116,9 @@ class _Sweep(torch.autograd.Function):
     """A sweep as one node of autograd's graph."""
 
     @staticmethod
-    def forward(ctx: Any, program: Program, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        call = _call(program, tensors)
-        ctx.plan = _plan(call, ctx.needs_input_grad[1:])
+    def forward(ctx: Any, call: Call, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        ctx.program, ctx.plan = call.program, _plan(call, ctx.needs_input_grad[1:])
         results, ctx.kept = _forward(call, ctx.plan)
-        ctx.program = program
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
         return results
