@@ -17,7 +17,7 @@ struct Place {
 };
 
 // Columns of an adjoint that one unit of a weight gradient takes; the other threads take the others.
-constexpr int64_t kSumColumns = 128;
+constexpr int64_t kSumColumns = 256;
 
 class Worker {
  public:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from recurra.engines.homes import LOCAL, Homes, is_saved, real, result_slot
+from recurra.engines.sums import write_sums
 from recurra.engines.tables import Kind, Place, Tables, padded
-from recurra.equations.graph import Node, Rate
+from recurra.equations.graph import Node
 from recurra.equations.schedule import Region, Stage
 
 
@@ -125,7 +126,7 @@ class Emitter:
             for k, stage in enumerate(stages[region]):
                 self._stage(region, stage, products[region][k], first=k == 0, last=k == last)
         self._carried()
-        self._sums()
+        write_sums(self.homes)
 
     def _copies(self) -> list[tuple[Node, Place, Region]]:
         """Results that do not live in the caller's array: node, that array, and the region that copies them there."""
@@ -335,33 +336,6 @@ class Emitter:
             out = self.tables.external((kind_out, name), c.now.width)
             value = self.tables.value
             self.tables.carried.append((self.pass_, value(given), value(c.now), value(c.next), value(out)))
-
-    def _sums(self) -> None:
-        nodes = [n for s in self.schedule.stages.get(Region.SUMS, []) for n in s.tape]
-        weights = [n for n in nodes if n.op == "weight_gradient"]
-        # A bias is summed along with the widest matrix that has the same adjoints.
-        weights.sort(key=lambda n: self.homes.width(n.args[0]))
-        by_adjoints = {n.args[1::2]: n for n in weights}
-        bias_of = {by_adjoints[n.args]: n for n in nodes if n.op == "bias_gradient" and n.args in by_adjoints}
-        taken = set(bias_of.values())
-        for n in nodes:
-            if n.op == "weight_gradient":
-                slot = self.tables.slot(("gradient", "parameter", n.attr))
-                bias = bias_of.get(n)
-                bias_slot = -1 if bias is None else self.tables.slot(("gradient", "parameter", bias.attr))
-                self._sum(0, slot, bias_slot, -1, list(zip(n.args[::2], n.args[1::2], strict=True)))
-            elif n.op == "bias_gradient" and n not in taken:
-                slot = self.tables.slot(("gradient", "parameter", n.attr))
-                self._sum(1, slot, -1, -1, [(a, a) for a in n.args])
-            elif n.op == "sum_rows":
-                self._sum(2, -1, -1, self.tables.value(self.homes.at(n)), [(n.args[0], n.args[0])])
-
-    def _sum(self, kind: int, slot: int, bias_slot: int, target: int, pairs: list[tuple[Node, Node]]) -> None:
-        tables, start = self.tables, len(self.tables.pairs)
-        for operand, adjoint in pairs:
-            rate = min(max(operand.rate, adjoint.rate), Rate.STEP)
-            tables.pairs.append((tables.value(self.homes.at(operand)), tables.value(self.homes.at(adjoint)), int(rate)))
-        tables.sums.append((self.pass_, kind, slot, bias_slot, target, start, len(tables.pairs)))
 
 
 def _adjacent(left: Place, right: Place) -> bool:

@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 
 from recurra.engines import eager, memory
 from recurra.engines.plan import Plan
+from recurra.engines.tables import Slot
 from recurra.engines.widths import Call, resolve
 from recurra.equations.adjoint import Key
 from recurra.equations.program import Program
@@ -169,7 +170,7 @@ class _Externals:
         for key, tensor in zip(_keys(call.program), call.tensors, strict=True):
             self.give(key, tensor)
 
-    def give(self, key: Hashable, tensor: Tensor | None) -> None:
+    def give(self, key: Slot, tensor: Tensor | None) -> None:
         """A tensor ``[T, B, W]``, ``[B, W]``, or a parameter; None reads as zeros."""
         slot = self.slots.get(key)
         if slot is None or tensor is None:
@@ -242,9 +243,9 @@ def _backward(
     externals.give(("output_gradient", ""), gradients[0])
     for name, gradient in zip(call.program.cell.states, gradients[1:], strict=True):
         externals.give(("carry", name), gradient)
-    found: dict[Key, Tensor | None] = {}
+    found = _joined_gradients(call, plan, externals)
     for key, tensor in zip(_keys(call.program), call.tensors, strict=True):
-        if key not in plan.wanted or tensor is None:
+        if key not in plan.wanted or tensor is None or key in found:
             continue
         slot = ("initial", key[1]) if key[0] == "state" else ("gradient", *key)
         if slot not in plan.slots:
@@ -253,4 +254,16 @@ def _backward(
         found[key] = _steps_like(call, tensor, tensor.shape[-1]) if key[0] == "input" else torch.empty(tensor.shape)
         externals.give(slot, found[key])
     _run(plan, 1, call, externals, kept)
+    return found
+
+
+def _joined_gradients(call: Call, plan: Plan, externals: _Externals) -> dict[Key, Tensor | None]:
+    """Gradients of parameters that one product gives: one array, and a part of it for each."""
+    found: dict[Key, Tensor | None] = {}
+    for names in plan.joined:
+        parameters = [call.parameters[n] for n in names]
+        rows = [p.shape[0] for p in parameters]
+        whole = torch.empty(sum(rows), *parameters[0].shape[1:])
+        externals.give(("gradients", *names), whole)
+        found.update(zip([("parameter", n) for n in names], torch.split(whole, rows), strict=True))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,12 +38,14 @@ class Plan:
     Attributes:
         wanted: the gradients it gives; of the states' own it gives all, for they are carried in any case.
         slots: number of each of the caller's arrays, by key.
+        joined: names of parameters whose gradients share one array, one below the other.
     """
 
     def __init__(self, program: Program, wanted: Wanted | None, widths: Mapping[str, int]) -> None:
         self.wanted = wanted or frozenset()
         tables = lay_out(program, None if wanted is None else frozenset(k for k in wanted if k[0] != "state"), widths)
-        self.slots: dict[Hashable, int] = tables.slots
+        self.slots = tables.slots
+        self.joined = [key[1:] for key in tables.slots if key[0] == "gradients"]
         self._library = library.load()
         if self._library.rc_engine_version() != ENGINE_VERSION:
             raise library.NativeLibraryError(

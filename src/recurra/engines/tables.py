@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -49,6 +48,8 @@ def padded(width: int) -> int:
 
 
 Row = tuple[int, ...]
+Slot = tuple[str, ...]
+"""What one of the caller's arrays is."""
 
 
 @dataclass
@@ -67,9 +68,9 @@ class Tables:
     sums: list[Row] = field(default_factory=list[Row])
     pairs: list[Row] = field(default_factory=list[Row])
     constants: list[float] = field(default_factory=list[float])
-    slots: dict[Hashable, int] = field(default_factory=dict[Hashable, int])
+    slots: dict[Slot, int] = field(default_factory=dict[Slot, int])
     _values: dict[Place, int] = field(default_factory=dict[Place, int])
-    _externals: dict[Hashable, int] = field(default_factory=dict[Hashable, int])
+    _externals: dict[Slot, int] = field(default_factory=dict[Slot, int])
     _constants: dict[float, int] = field(default_factory=dict[float, int])
 
     def array(self, kind: Kind, width: int, pass_: int, *, slot: int = 0, zero: bool = False) -> int:
@@ -87,11 +88,11 @@ class Tables:
             self.values.append((place.array, place.column, place.shift, place.width))
         return self._values[place]
 
-    def slot(self, key: Hashable) -> int:
+    def slot(self, key: Slot) -> int:
         """The number of one of the caller's arrays."""
         return self.slots.setdefault(key, len(self.slots))
 
-    def external(self, key: Hashable, width: int) -> Place:
+    def external(self, key: Slot, width: int) -> Place:
         """The place of one of the caller's arrays."""
         if key not in self._externals:
             self._externals[key] = self.array(Kind.EXTERNAL, width, KEPT, slot=self.slot(key))

@@ -1,0 +1,92 @@
+"""The sums over rows and steps of a backward pass: gradients of what is learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from recurra.engines.homes import Homes
+from recurra.engines.tables import Place
+from recurra.equations.graph import Node, Rate
+from recurra.equations.schedule import Region
+
+
+class Sum(IntEnum):
+    """The kinds of sums, as csrc/engine.h numbers them."""
+
+    MATRIX = 0
+    BIAS = 1
+    ROWS = 2
+
+
+@dataclass
+class _Gradient:
+    """Gradients of matrices, one below the other, and of the biases beside them, from one product."""
+
+    matrices: tuple[str, ...]
+    biases: tuple[str, ...]
+    pairs: list[tuple[Place, Place, int]]  # operand, adjoint, rate
+
+    def takes_in(self, other: _Gradient) -> bool:
+        """Whether the other's adjoint lies right behind this one's and meets the same operand."""
+        if len(self.pairs) != 1 or len(other.pairs) != 1 or bool(self.biases) != bool(other.biases):
+            return False
+        (operand, left, rate), (other_operand, right, other_rate) = self.pairs[0], other.pairs[0]
+        behind = (left.array, left.shift, left.column + left.width) == (right.array, right.shift, right.column)
+        return behind and (operand, rate) == (other_operand, other_rate)
+
+
+def write_sums(homes: Homes) -> None:
+    """Write a pass's sums into its tables."""
+    tables = homes.tables
+    nodes = [n for stage in homes.schedule.stages.get(Region.SUMS, []) for n in stage.tape]
+    gradients = _gradients(homes, nodes)
+    with_matrix = {bias for g in gradients for bias in g.biases}
+    for g in gradients:
+        bias_slot = tables.slot(gradient_slot(g.biases)) if g.biases else -1
+        _write(homes, Sum.MATRIX, tables.slot(gradient_slot(g.matrices)), bias_slot, -1, g.pairs)
+    for n in nodes:
+        if n.op == "bias_gradient" and n.attr not in with_matrix:
+            pairs = [_pair(homes, a, a) for a in n.args]
+            _write(homes, Sum.BIAS, tables.slot(gradient_slot((n.attr,))), -1, -1, pairs)
+        elif n.op == "sum_rows":
+            _write(homes, Sum.ROWS, -1, -1, tables.value(homes.at(n)), [_pair(homes, n.args[0], n.args[0])])
+
+
+def gradient_slot(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The slot of one parameter's gradient, or of several that share one array."""
+    return ("gradient", "parameter", *names) if len(names) == 1 else ("gradients", *names)
+
+
+def _gradients(homes: Homes, nodes: list[Node]) -> list[_Gradient]:
+    """The matrices' gradients, neighbours joined, each bias beside the widest matrix with the same adjoints."""
+    weights = [n for n in nodes if n.op == "weight_gradient"]
+    widest = {n.args[1::2]: n for n in sorted(weights, key=lambda n: homes.width(n.args[0]))}
+    bias_of = {widest[n.args]: str(n.attr) for n in nodes if n.op == "bias_gradient" and n.args in widest}
+    single: list[_Gradient] = []
+    for n in weights:
+        pairs = [_pair(homes, o, e) for o, e in zip(n.args[::2], n.args[1::2], strict=True)]
+        single.append(_Gradient((str(n.attr),), (bias_of[n],) if n in bias_of else (), pairs))
+    single.sort(key=lambda g: [(o.array, o.column, e.array, e.column) for o, e, _ in g.pairs])
+    joined: list[_Gradient] = []
+    for g in single:
+        if joined and joined[-1].takes_in(g):
+            last = joined[-1]
+            (operand, left, rate), (_, right, _) = last.pairs[0], g.pairs[0]
+            wide = replace(left, width=left.width + right.width)
+            joined[-1] = _Gradient(last.matrices + g.matrices, last.biases + g.biases, [(operand, wide, rate)])
+        else:
+            joined.append(g)
+    return joined
+
+
+def _pair(homes: Homes, operand: Node, adjoint: Node) -> tuple[Place, Place, int]:
+    return homes.at(operand), homes.at(adjoint), int(min(max(operand.rate, adjoint.rate), Rate.STEP))
+
+
+def _write(
+    homes: Homes, kind: Sum, slot: int, bias_slot: int, target: int, pairs: list[tuple[Place, Place, int]]
+) -> None:
+    tables, start = homes.tables, len(homes.tables.pairs)
+    tables.pairs.extend((tables.value(o), tables.value(e), rate) for o, e, rate in pairs)
+    tables.sums.append((homes.frame.number, int(kind), slot, bias_slot, target, start, len(tables.pairs)))
