@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,32 @@ def test_a_run_that_is_over_can_be_made_longer(toy_task, toy_config):
     whole = begin(toy_task, toy_config("train.steps=40"), Silent())
     first, second = (load_checkpoint(one.folder / "checkpoint")["model"] for one in (longer, whole))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def test_what_changed_when_it_went_on_holds_when_it_is_killed_again(toy_task, toy_config):
+    ended = begin(toy_task, toy_config("train.steps=5"), Silent())
+    with pytest.raises(Killed):
+        resume(ended.folder, ["train.steps=30"], lambda name: toy_task, Until(12, kill))
+    assert resume(ended.folder, [], lambda name: toy_task, Silent()).outcome.step == 30
+
+
+def test_metrics_that_were_lost_are_spoken_of(toy_task, toy_config):
+    ended = begin(toy_task, toy_config("train.steps=9"), Silent())
+    (ended.folder / "metrics.jsonl").write_text("")
+    observer = Silent()
+    heard = []
+    observer.notice = heard.append
+    resume(ended.folder, ["train.steps=12"], lambda name: toy_task, observer)
+    assert "metrics.jsonl is shorter" in heard[0]
+    assert [line["step"] for line in metrics(ended.folder)] == [12]
+
+
+def test_it_trains_outside_the_main_thread(toy_task, toy_config):
+    ends = []
+    thread = threading.Thread(target=lambda: ends.append(begin(toy_task, toy_config("train.steps=3"), Silent())))
+    thread.start()
+    thread.join()
+    assert ends[0].outcome.step == 3
 
 
 def test_only_some_settings_may_change_when_a_run_goes_on(toy_task, toy_config):

@@ -1,6 +1,7 @@
 """Ctrl-C as a wish to stop soon, with everything saved."""
 
 import signal
+import threading
 from types import FrameType
 from typing import Any, Self
 
@@ -16,7 +17,8 @@ class Interruption:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in _SIGNALS:
+        # Python lets only the main thread listen; elsewhere, as in a server, the caller decides when to stop.
+        for number in _SIGNALS if threading.current_thread() is threading.main_thread() else ():
             self._before[number] = signal.signal(number, self._heard)
         return self
 

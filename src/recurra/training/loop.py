@@ -12,6 +12,7 @@ import recurra
 from recurra.tasks.base import Batch, Task
 from recurra.tasks.config import ConfigError
 from recurra.training.clipping import clip_gradients
+from recurra.training.config import write_config
 from recurra.training.distributed import ALONE, Ranks
 from recurra.training.files import to_json
 from recurra.training.interruption import Interruption
@@ -89,9 +90,13 @@ def train(
 
     carried = None  # the state that the next window starts from, on the device, without history
     if resume:
-        carried = snapshot.restore(run, ranks)
+        carried, size = snapshot.restore(run, ranks)
+        # Lines younger than the checkpoint go: they will be written again, the same.
+        if not run.cut_metrics(size):
+            observer.notice("metrics.jsonl is shorter than it was at the checkpoint: the lines between are lost")
     else:
         snapshot.save(run, ranks, carried)  # before the first update, so that a kill at any moment can be resumed
+    run.write_text("config.yaml", write_config(config))
     _write_facts(run, facts, at, reason="running")
 
     model.train()

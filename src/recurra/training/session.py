@@ -10,7 +10,7 @@ from torch import nn
 
 from recurra.tasks.base import Task
 from recurra.tasks.config import ConfigError
-from recurra.training.config import RESUMABLE, build_config, read_recipe, split_word, write_config
+from recurra.training.config import RESUMABLE, build_config, read_recipe, split_word
 from recurra.training.distributed import Ranks
 from recurra.training.loop import Outcome, train
 from recurra.training.observer import Observer
@@ -54,7 +54,6 @@ def begin(task_class: type[Task], config: Any, observer: Observer, *, label: str
             seed_everything(config.seed + ranks.rank)  # the same parameters everywhere, but dropout of its own
         if ranks.writer:
             task.save(run.path)
-        run.write_text("config.yaml", write_config(config))
         outcome = train(task, model, config, run, observer, ranks)
     finally:
         run.close()
@@ -75,7 +74,6 @@ def resume(path: Path, words: Iterable[str], find_task: FindTask, observer: Obse
         task = task_class.open(config)
         model = task.model().to(device)
         outcome = train(task, model, config, run, observer, ranks, resume=True)
-        run.write_text("config.yaml", write_config(config))
     finally:
         run.close()
     ranks.leave()

@@ -60,11 +60,10 @@ class Snapshot:
             }
         )
 
-    def restore(self, run: RunFolder, ranks: Ranks) -> Any:
-        """Put everything back as the checkpoint of `run` has it, and return the carried state.
+    def restore(self, run: RunFolder, ranks: Ranks) -> tuple[Any, int]:
+        """Put everything back as the checkpoint of `run` has it; return the carried state and the size of the metrics.
 
-        Lines of metrics that are younger than the checkpoint are dropped: they will be written again. All processes
-        must call it. Raises CheckpointError, DataError where the training data is another, OSError.
+        All processes must call it. Raises CheckpointError, DataError where the training data is another.
         """
         saved = ranks.from_writer(run.load_checkpoint)
         device = next(self.model.parameters()).device
@@ -77,8 +76,7 @@ class Snapshot:
             self.at.load_state_dict(saved["position"])
             self.meter.load_state_dict(own["meter"])
             restore_random_state(own["random"])
-            run.cut_metrics(saved["metrics_bytes"])
-            return map_tensors(lambda tensor: tensor.to(device), own["carried"])
+            return map_tensors(lambda tensor: tensor.to(device), own["carried"]), int(saved["metrics_bytes"])
         except (KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise CheckpointError(f"the checkpoint of {run.path} does not fit its config.yaml: {reason}") from error
