@@ -56,10 +56,7 @@ def choose(call: Call, engine: str) -> tuple[str, str]:
     Raises:
         ValueError: there is no engine of that name, or it cannot serve the call.
     """
-    if engine not in ENGINES:
-        raise ValueError(
-            f"there is no engine `{engine}`{nearest(engine, ENGINES)}; the engines are: {', '.join(ENGINES)}"
-        )
+    check_engine(engine)
     if engine == "eager":
         return "eager", "it was asked for"
     obstacle = _missing_library() or native.obstacle(call)
@@ -68,6 +65,14 @@ def choose(call: Call, engine: str) -> tuple[str, str]:
     if engine == "native":
         raise ValueError(f"the native engine cannot serve this call: {obstacle}. Use engine='eager' or 'auto'")
     return "eager", f"the native engine cannot serve this: {obstacle}"
+
+
+def check_engine(engine: str) -> None:
+    """Raise ValueError, with the nearest name, if there is no engine of that name."""
+    if engine not in ENGINES:
+        raise ValueError(
+            f"there is no engine `{engine}`{nearest(engine, ENGINES)}; the engines are: {', '.join(ENGINES)}"
+        )
 
 
 @cache

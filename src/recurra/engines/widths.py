@@ -8,7 +8,7 @@ from functools import cached_property
 
 from torch import Tensor
 
-from recurra.equations.graph import Width
+from recurra.equations.graph import Width, shape_text
 from recurra.equations.program import Program
 
 
@@ -125,4 +125,4 @@ class _Widths:
                         f"{where} says {width} = {known}"
                     )
         if not fits:
-            raise ValueError(f"cell {self.cell.name}: {what} has shape {shape}; expected {expected}")
+            raise ValueError(f"cell {self.cell.name}: {what} has shape {shape}; expected {shape_text(tuple(expected))}")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra import cells
-from recurra.engines.sweep import sweep
+from recurra.engines.sweep import check_engine, sweep
 from recurra.equations import Cell
 from recurra.equations.program import Program
 
@@ -32,7 +32,8 @@ class Recurrent(nn.Module):
         engine: "auto" takes the fastest engine that serves the call; or the name of one.
 
     Raises:
-        ValueError: a size below 1, a dropout outside [0, 1), an unknown cell, or a cell that cannot be stacked so.
+        ValueError: a size below 1, a dropout outside [0, 1), an unknown cell or engine, or a cell that cannot be stacked
+            so.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Recurrent(nn.Module):
         self.cell = cells.get(cell) if isinstance(cell, str) else cell
         self.program = Program(self.cell)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        check_engine(engine)
         self.dropout, self.engine = dropout, engine
         self.output_size = self._width(self.program.traced.output.width)
         if len(self.cell.inputs) != 1 or self.cell.statics:
@@ -61,6 +63,13 @@ class Recurrent(nn.Module):
                 f"cell {self.cell.name} takes {', '.join((*self.cell.inputs, *self.cell.statics))}; "
                 "a stack feeds one input"
             )
+        if "I" in self.cell.states.values() and num_layers > 1 and self.output_size != input_size:
+            raise ValueError(
+                f"cell {self.cell.name} has a state as wide as its input, so all layers of a stack need inputs of one "
+                f"width; here they have {input_size} and {self.output_size}: make them equal, or take one layer"
+            )
+        for width in self.cell.states.values():
+            self._state_width(width)
         self.layers = nn.ModuleList(
             nn.ParameterDict(self._new_parameters(input_size if k == 0 else self.output_size))
             for k in range(num_layers)
@@ -75,6 +84,10 @@ class Recurrent(nn.Module):
         if size is None:
             raise ValueError(f"cell {self.cell.name} has a width {width}, which this layer cannot know")
         return size
+
+    def _state_width(self, width: str | int) -> int:
+        """Columns of a state, the same in all layers."""
+        return self._width(width, self.input_size)
 
     def _new_parameters(self, inputs: int) -> dict[str, nn.Parameter]:
         specs = self.program.parameters.values()
@@ -102,7 +115,7 @@ class Recurrent(nn.Module):
         """Zeros, ``[L, B, W]`` for each state, in the dtype and on the device of `like` (else of the parameters)."""
         like = next(self.parameters()) if like is None else like
         return tuple(
-            torch.zeros(self.num_layers, batch, self._width(w), dtype=like.dtype, device=like.device)
+            torch.zeros(self.num_layers, batch, self._state_width(w), dtype=like.dtype, device=like.device)
             for w in self.cell.states.values()
         )
 
@@ -121,6 +134,8 @@ class Recurrent(nn.Module):
         """
         if x.dim() != 3 or x.shape[-1] != self.input_size:
             raise ValueError(f"input has shape {list(x.shape)}; expected [B, T, {self.input_size}]")
+        if 0 in x.shape[:2]:
+            raise ValueError(f"input has shape {list(x.shape)}; expected at least one row and one step")
         starts = self._layer_states(x, state)
         values = x.transpose(0, 1)
         finals: list[tuple[Tensor, ...]] = []
@@ -138,7 +153,7 @@ class Recurrent(nn.Module):
         if len(state) != len(names):
             raise ValueError(f"{len(state)} states given; cell {self.cell.name} has {len(names)}: {', '.join(names)}")
         for (name, width), s in zip(names.items(), state, strict=True):
-            expected = [self.num_layers, x.shape[0], self._width(width)]
+            expected = [self.num_layers, x.shape[0], self._state_width(width)]
             if list(s.shape) != expected:
                 raise ValueError(f"state {name} has shape {list(s.shape)}; expected [L, B, W] = {expected}")
         return [tuple(s[k] for s in state) for k in range(self.num_layers)]
