@@ -32,8 +32,8 @@ class Recurrent(nn.Module):
         engine: "auto" takes the fastest engine that serves the call; or the name of one.
 
     Raises:
-        ValueError: a size below 1, a dropout outside [0, 1), an unknown cell or engine, or a cell that cannot be stacked
-            so.
+        ValueError: a size below 1, a dropout outside [0, 1), an unknown cell or engine, or a cell that cannot be
+            stacked so.
     """
 
     def __init__(
