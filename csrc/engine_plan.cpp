@@ -10,8 +10,8 @@ namespace {
 // A tape's rows are taken a tile at a time so that everything they touch stays in the first-level cache.
 constexpr int64_t kTileBytes = 32 * 1024;
 constexpr int32_t kMostTileRows = 64;
-// With fewer rows than this, products outside the loop take several steps at once to fill the registers.
-constexpr int64_t kFullRows = 14;
+// A block's values stay in the second-level cache, beside the matrices of the loop.
+constexpr int64_t kBlockBytes = 512 * 1024;
 constexpr int64_t kBlockSteps = 28;
 // Multiply-adds below which a second thread costs more than it brings.
 constexpr int64_t kThreadWork = 500000;
@@ -99,6 +99,8 @@ void work_out(rc_plan &p) {
   for (const auto &s : p.sums) p.has_sums[s.pass] = true;
   for (size_t a = 0; a < p.arrays.size(); a++)
     if (p.arrays[a].kind == RC_CHUNK) p.chunk_width[p.arrays[a].pass] += p.padded(static_cast<int32_t>(a));
+  for (size_t a = 0; a < p.arrays.size(); a++)
+    if (p.arrays[a].kind == RC_BLOCK) p.block_width[p.arrays[a].pass] += p.padded(static_cast<int32_t>(a));
 }
 
 }  // namespace
@@ -110,7 +112,11 @@ rc_split::rc_split(const rc_plan &plan, int32_t pass, int64_t steps, int64_t row
   if (!plan.has_sums[pass]) threads = row_threads;
   rows_a_thread = (rows + row_threads - 1) / row_threads;
   block = 1;
-  if (plan.outside_loop[pass] && rows_a_thread < kFullRows) block = std::min(steps, kBlockSteps);
+  if (plan.outside_loop[pass]) {
+    const int64_t step_bytes = std::max<int64_t>(4 * plan.block_width[pass] * rows_a_thread, 1);
+    const int64_t fitting = std::clamp<int64_t>(kBlockBytes / step_bytes, 1, kBlockSteps);
+    block = std::min(steps, rows_a_thread < kFullRows ? kBlockSteps : fitting);
+  }
   chunk = steps;
   if (plan.has_sums[pass]) {
     const int64_t step_bytes = std::max<int64_t>(4 * plan.chunk_width[pass] * rows, 1);
@@ -161,7 +167,7 @@ rc_plan *rc_plan_new(const rc_plan_spec *spec, const rc_kernels *kernels, char *
                        table(spec->sum, spec->sums),
                        table(spec->pair, spec->pairs),
                        table(spec->constant, spec->constants),
-                       {}, {}, {}, {0, 0}, {0, 0}, 1, 0, {false, false}, {false, false}, {0, 0}};
+                       {}, {}, {}, {0, 0}, {0, 0}, 1, 0, {false, false}, {false, false}, {0, 0}, {0, 0}};
     wrong = check(*plan);
   }
   if (wrong) {

@@ -30,9 +30,13 @@ struct rc_plan {
   bool outside_loop[2];                // the pass has stages before or after the loop
   bool has_sums[2];
   int64_t chunk_width[2];              // floats of a row of a step in RC_CHUNK arrays
+  int64_t block_width[2];              // likewise in RC_BLOCK arrays
 
   int64_t padded(int32_t array) const { return round_up(arrays[array].width, RC_LANE); }
 };
+
+// With fewer rows than this, products outside the loop take a row's steps together to fill the registers.
+constexpr int64_t kFullRows = 14;
 
 // How a call is split: rows over threads; steps into blocks, for products outside the loop, and blocks into chunks, after
 // each of which the sums over rows and steps take in what is still in the caches. Blocks and chunks do not depend on the

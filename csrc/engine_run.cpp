@@ -19,6 +19,9 @@ struct Place {
 // Columns of an adjoint that one unit of a weight gradient takes; the other threads take the others.
 constexpr int64_t kSumColumns = 256;
 
+// Panels of a matrix that several steps share while they are in the cache.
+constexpr int64_t kPanelsTogether = 4;
+
 class Worker {
  public:
   Worker(const rc_plan &plan, int32_t pass, const rc_call &call, const rc_split &split, int32_t thread)
@@ -201,14 +204,18 @@ class Worker {
     const rc_value *s = q.start < 0 ? nullptr : &plan_.values[q.start];
     const float *packed = call_.packed + plan_.matrix_offset[q.matrix];
     const Place &pa = places_[a.array], &pc = places_[c.array], *ps = s ? &places_[s->array] : nullptr;
-    if (count == 1) {
-      kernels_.gemm(r1 - r0, m.n, m.k, at(a, r0, low), pa.rs, packed, s ? at(*s, r0, low) : nullptr, ps ? ps->rs : 0,
-                    at(c, r0, low), pc.rs);
+    if (count > 1 && r1 - r0 < kFullRows) {
+      for (int64_t r = r0; r < r1; r++)
+        kernels_.gemm(count, m.n, m.k, at(a, r, low), pa.ts, packed, s ? at(*s, r, low) : nullptr, ps ? ps->ts : 0,
+                      at(c, r, low), pc.ts);
       return;
     }
-    for (int64_t r = r0; r < r1; r++)
-      kernels_.gemm(count, m.n, m.k, at(a, r, low), pa.ts, packed, s ? at(*s, r, low) : nullptr, ps ? ps->ts : 0,
-                    at(c, r, low), pc.ts);
+    // Some panels of the matrix meet all steps before the next panels are fetched.
+    const int64_t together = count == 1 ? m.n : kPanelsTogether * kernels_.panel;
+    for (int64_t j = 0; j < m.n; j += together)
+      for (int64_t step = low; step < low + count; step++)
+        kernels_.gemm(r1 - r0, std::min(together, m.n - j), m.k, at(a, r0, step), pa.rs, packed + j * m.k,
+                      s ? at(*s, r0, step) + j : nullptr, ps ? ps->rs : 0, at(c, r0, step) + j, pc.rs);
   }
 
   void tape(size_t number, int64_t r0, int64_t r1, int64_t step) {
