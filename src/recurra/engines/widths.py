@@ -113,12 +113,13 @@ class _Widths:
     def _match(self, what: str, array: Tensor, lead: list[int], declared: tuple[Width, ...]) -> None:
         shape = list(array.shape)
         expected = [*lead, *declared]
-        fits = len(shape) == len(expected) and shape[: len(lead)] == lead
+        numbers = all(isinstance(w, str) or size == w for size, w in zip(shape, expected, strict=False))
+        fits = len(shape) == len(expected) and numbers
         if fits:
             for size, width in zip(shape[len(lead) :], declared, strict=True):
-                known, where = (
-                    self.found.setdefault(width, (size, what)) if isinstance(width, str) else (width, "the cell")
-                )
+                if not isinstance(width, str):
+                    continue
+                known, where = self.found.setdefault(width, (size, what))
                 if size != known:
                     raise ValueError(
                         f"cell {self.cell.name}: {what} has shape {shape}, so {width} = {size}; "

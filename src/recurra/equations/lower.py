@@ -66,8 +66,7 @@ class Lowering:
         if node.op == "affine":
             weights, bias = affine_names(node)
             start = None if bias is None else graph.leaf("parameter", bias, node.width, Rate.ONCE)
-            links = zip(args, weights, strict=True)
-            return self._chain([(a, w, False) for a, w in links], start, node)
+            return self._chain([(a, w, False) for a, w in zip(args, weights, strict=True)], start, node)
         if node.op == "back":
             weights: tuple[str, ...] = node.attr
             return self._chain([(a, w, True) for a, w in zip(args, weights, strict=True)], None, node)
@@ -76,7 +75,9 @@ class Lowering:
         return graph.node(node.op, args, node.attr, width=node.width, memory=node.memory, rate=rate)
 
     def _chain(self, links: list[tuple[Node, str, bool]], start: Node | None, node: Node) -> Node:
-        for operand, weight, transposed in sorted(links, key=lambda link: (link[0].rate, link[0].id)):
+        # By the numbers of the source: what a pass saves must not change the order of a sum, and so its bits.
+        order = sorted(range(len(links)), key=lambda k: (links[k][0].rate, node.args[k].id))
+        for operand, weight, transposed in (links[k] for k in order):
             args = (operand,) if start is None else (operand, start)
             memory = any(a.memory for a in args)
             start = self.graph.node("product", args, (weight, transposed), width=node.width, memory=memory)
