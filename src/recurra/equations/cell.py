@@ -47,6 +47,7 @@ class Cell:
     """A recurrent cell. Made by the decorator :func:`cell`.
 
     Attributes:
+        function: the function itself.
         name: the function's name.
         doc: its docstring: what the cell is, and the paper.
         states: width of each state, by name.
@@ -64,7 +65,7 @@ class Cell:
         options: Mapping[str, Any] | None = None,
         name: str | None = None,
     ) -> None:
-        self._function = function
+        self.function = function
         self._widths = dict(widths)
         self.name = name or function.__name__
         self.doc = inspect.getdoc(function) or ""
@@ -96,7 +97,7 @@ class Cell:
     def with_options(self, name: str | None = None, **options: Any) -> Cell:
         """The same equations with other options, under a name of its own if one is given."""
         merged = {**self.options, **options}
-        return Cell(self._function, self.states, list(self.statics), self._widths, merged, name or self.name)
+        return Cell(self.function, self.states, list(self.statics), self._widths, merged, name or self.name)
 
     def __deepcopy__(self, _: object) -> Cell:
         """Itself: a cell never changes."""
@@ -104,11 +105,11 @@ class Cell:
 
     def __reduce__(self) -> tuple[Callable[..., Cell], tuple[Any, ...]]:
         """A cell is pickled by the name of its function, as a function is."""
-        return _restored, (self._function.__module__, self._function.__qualname__, self.name, self.options)
+        return _restored, (self.function.__module__, self.function.__qualname__, self.name, self.options)
 
     def __call__(self, **values: Any) -> tuple[Any, tuple[Any, ...]]:
         """Run the function itself on the given values, under the interpreter in force."""
-        output, new_states = self._function(**values, **self.options)
+        output, new_states = self.function(**values, **self.options)
         return output, tuple(new_states)
 
     @cached_property
@@ -126,8 +127,8 @@ class Cell:
         values = dict(zip(arguments, (*inputs, *statics, *states), strict=True))
         names: dict[Node, str] = {}
         try:
-            with language.interpreting(language.Tracer(graph)), _recording(self._function, names):
-                result = self._function(**values, **self.options)
+            with language.interpreting(language.Tracer(graph)), _recording(self.function, names):
+                result = self.function(**values, **self.options)
             output, new_states = self._check_result(graph, result)
         except CellError as error:
             raise CellError(self._locate(error, error.happened), error.mend) from error
@@ -162,7 +163,7 @@ class Cell:
 
     def _locate(self, error: BaseException, happened: str) -> str:
         """`happened` with the cell and the line of its function that was running."""
-        code, line, trace = self._function.__code__, None, error.__traceback__
+        code, line, trace = inspect.unwrap(self.function).__code__, None, error.__traceback__
         while trace is not None:
             if trace.tb_frame.f_code is code:
                 line = trace.tb_lineno
@@ -223,8 +224,10 @@ def _recording(function: Callable[..., Any], names: dict[Node, str]) -> Generato
         yield
         return
 
+    code = inspect.unwrap(function).__code__
+
     def note(frame: FrameType, event: str, _: object) -> None:
-        if event == "return" and frame.f_code is function.__code__:
+        if event == "return" and frame.f_code is code:
             names.update({v: k for k, v in frame.f_locals.items() if isinstance(v, Node)})
 
     sys.setprofile(note)

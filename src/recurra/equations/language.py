@@ -43,7 +43,8 @@ def interpreting(interpreter: Interpreter) -> Generator[None]:
         _active.reset(token)
 
 
-def _interpreter() -> Interpreter:
+def interpreter() -> Interpreter:
+    """What gives the language its meaning here."""
     try:
         return _active.get()
     except LookupError:
@@ -54,62 +55,62 @@ def _interpreter() -> Interpreter:
 
 def sigmoid(x: Value) -> Value:
     """1 / (1 + exp(-x))."""
-    return _interpreter().pointwise("sigmoid", x)
+    return interpreter().pointwise("sigmoid", x)
 
 
 def tanh(x: Value) -> Value:
     """Hyperbolic tangent."""
-    return _interpreter().pointwise("tanh", x)
+    return interpreter().pointwise("tanh", x)
 
 
 def relu(x: Value) -> Value:
     """max(x, 0), with derivative 0 at 0."""
-    return _interpreter().pointwise("relu", x)
+    return interpreter().pointwise("relu", x)
 
 
 def exp(x: Value) -> Value:
     """e to the power x."""
-    return _interpreter().pointwise("exp", x)
+    return interpreter().pointwise("exp", x)
 
 
 def log(x: Value) -> Value:
     """Natural logarithm."""
-    return _interpreter().pointwise("log", x)
+    return interpreter().pointwise("log", x)
 
 
 def sqrt(x: Value) -> Value:
     """Square root."""
-    return _interpreter().pointwise("sqrt", x)
+    return interpreter().pointwise("sqrt", x)
 
 
 def softplus(x: Value) -> Value:
     """log(1 + exp(x))."""
-    return _interpreter().pointwise("softplus", x)
+    return interpreter().pointwise("softplus", x)
 
 
 def abs(x: Value) -> Value:
     """Absolute value, with derivative 0 at 0."""
-    return _interpreter().pointwise("abs", x)
+    return interpreter().pointwise("abs", x)
 
 
 def maximum(a: Value, b: Value) -> Value:
     """The larger of two; a tie shares the gradient."""
-    return _interpreter().pointwise("maximum", a, b)
+    return interpreter().pointwise("maximum", a, b)
 
 
 def minimum(a: Value, b: Value) -> Value:
     """The smaller of two; a tie shares the gradient."""
-    return _interpreter().pointwise("minimum", a, b)
+    return interpreter().pointwise("minimum", a, b)
 
 
 def select(condition: Value, a: Value, b: Value) -> Value:
     """`a` where the condition is not zero, else `b`; no gradient reaches the condition."""
-    return _interpreter().pointwise("select", condition, a, b)
+    return interpreter().pointwise("select", condition, a, b)
 
 
 def detach(x: Value) -> Value:
     """The same value; no gradient passes."""
-    return _interpreter().pointwise("detach", x)
+    return interpreter().pointwise("detach", x)
 
 
 def affine(name: str, *operands: Value, width: Width = "H", bias: bool = True) -> Value:
@@ -124,12 +125,12 @@ def affine(name: str, *operands: Value, width: Width = "H", bias: bool = True) -
         width: columns of the result.
         bias: add ``b_name``.
     """
-    return _interpreter().affine(name, operands, width, bias)
+    return interpreter().affine(name, operands, width, bias)
 
 
 def vector(name: str, width: Width = "H", *, initial: float | None = None) -> Value:
     """A learned value for each unit (a peephole), or one learned number (``width=1``)."""
-    return _interpreter().vector(name, width, initial)
+    return interpreter().vector(name, width, initial)
 
 
 def layer_norm(value: Value, name: str, *, epsilon: float = 1e-5) -> Value:
@@ -138,8 +139,8 @@ def layer_norm(value: Value, name: str, *, epsilon: float = 1e-5) -> Value:
     A tuple is normalised jointly, one mean and variance over all its columns, and comes back as a tuple.
     """
     if isinstance(value, tuple):
-        return _interpreter().layer_norm(cast(tuple[Value, ...], value), name, epsilon)
-    return _interpreter().layer_norm((value,), name, epsilon)[0]
+        return interpreter().layer_norm(cast(tuple[Value, ...], value), name, epsilon)
+    return interpreter().layer_norm((value,), name, epsilon)[0]
 
 
 class Tracer:

@@ -65,7 +65,8 @@ class _Writer:
 
     def __post_init__(self) -> None:
         traced = self.cell.traced
-        computed = {n: name for n, name in traced.names.items() if n.op not in ("leaf", "constant")}
+        # What the function calls by a state's name and something around it then changes is not yet the state.
+        computed = {n: f"{name}′" if name in self.cell.states else name for n, name in traced.names.items()}
         self.names = {**computed, **dict(zip(traced.new_states, self.cell.states, strict=True))}
         self.names = {n: name for n, name in self.names.items() if n.op not in ("leaf", "constant")}
 
@@ -209,5 +210,6 @@ def _size(shape: tuple[Width, ...], widths: Mapping[str, int]) -> int:
 def _products(program: Program, region: Region) -> str:
     """The products of a region: side by side with a space, one stage waiting for another behind an arrow."""
     stages = program.inference.stages.get(region, [])
-    groups = [" ".join(str(n.attr[0]) for n in stage.products) for stage in stages]  # type: ignore[index]
+    order = list(program.parameters)
+    groups = [" ".join(sorted((n.attr[0] for n in stage.products), key=order.index)) for stage in stages]
     return " → ".join(g for g in groups if g)
