@@ -10,7 +10,7 @@ from recurra.equations import Cell
 from recurra.equations.program import Program
 from recurra.equations.rewrite import lengths, resets, variational_dropout, zoneout
 
-T, B, I, H = 6, 3, 5, 7
+T, B, I, H = 6, 3, 5, 7  # noqa: E741  # the letters of the shapes
 SIZES = {"I": I, "H": H, 1: 1}
 
 

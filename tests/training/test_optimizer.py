@@ -29,17 +29,6 @@ def test_the_settings_reach_torch(name: str):
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_update_shows_in_the_version_of_a_parameter(name: str):
-    # Packed parameters are kept for as long as the version stays; torch's fused updates do not count it up.
-    parameter = torch.nn.Parameter(torch.ones(3))
-    optimizer = build_optimizer(OptimizerConfig(name=name), [parameter])
-    parameter.sum().backward()
-    before = parameter._version
-    optimizer.step()
-    assert parameter._version > before
-
-
 def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'adam'"):
         OptimizerConfig(name="adaam")

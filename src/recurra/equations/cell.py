@@ -239,5 +239,5 @@ def _recording(function: Callable[..., Any], names: dict[Node, str]) -> Generato
 
 def nearest(word: str, known: Any) -> str:
     """The words `; did you mean '…'?` with the nearest known word, or nothing where none is near."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""

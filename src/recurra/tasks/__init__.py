@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from recurra.tasks.config import ConfigError, nearest
+from recurra.equations import nearest
+from recurra.tasks.config import ConfigError
 
 if TYPE_CHECKING:
     from recurra.tasks.base import Task

@@ -4,10 +4,11 @@ Plain dataclasses, so that a file, a command line and Python all fill the same f
 its unit and what the default does in `metadata["help"]`; `__post_init__` refuses values that cannot be meant.
 """
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+from recurra.equations import nearest
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "cosine", "step", "plateau", "zaremba")
@@ -24,12 +25,6 @@ class ConfigError(ValueError):
 def setting(default: Any, text: str) -> Any:
     """A dataclass field with its `default` and a `text` of help: meaning, unit, what the default does."""
     return field(default=default, metadata={"help": text})
-
-
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """The words `; did you mean X?` for the choice closest to `name`, or an empty string where none is close."""
-    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def require_choice(key: str, value: str, choices: Iterable[str]) -> None:

@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from recurra.tasks.config import ConfigError, nearest
+from recurra.equations import nearest
+from recurra.tasks.config import ConfigError
 
 C = TypeVar("C")
 

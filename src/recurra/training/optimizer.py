@@ -19,18 +19,6 @@ def build_optimizer(config: OptimizerConfig, parameters: Iterable[Parameter]) ->
     """
     require_choice("optimizer.name", config.name, OPTIMIZERS)
     trained = [parameter for parameter in parameters if parameter.requires_grad]
-    optimizer = _named(config, trained)
-
-    def announce(*_: object) -> None:
-        # torch's fused updates leave the version counters of the parameters as they were, and whoever keeps something
-        # derived from a parameter, such as its packed form, would not see that it changed.
-        torch.autograd.graph.increment_version(trained)
-
-    optimizer.register_step_post_hook(announce)
-    return optimizer
-
-
-def _named(config: OptimizerConfig, trained: list[Parameter]) -> torch.optim.Optimizer:
     fused = all(p.device.type in _FUSED_DEVICES and p.dtype.is_floating_point for p in trained)
     lr, decay, betas = config.lr, config.weight_decay, (config.beta1, config.beta2)
     if config.name == "sgd":
