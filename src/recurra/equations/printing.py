@@ -65,10 +65,14 @@ class _Writer:
 
     def __post_init__(self) -> None:
         traced = self.cell.traced
-        # What the function calls by a state's name and something around it then changes is not yet the state.
-        computed = {n: f"{name}′" if name in self.cell.states else name for n, name in traced.names.items()}
+        # What the function calls by the name of an argument, and is not that state's new value, is another thing.
+        taken = self._arguments()
+        computed = {n: f"{name}′" if name in taken else name for n, name in traced.names.items()}
         self.names = {**computed, **dict(zip(traced.new_states, self.cell.states, strict=True))}
         self.names = {n: name for n, name in self.names.items() if n.op not in ("leaf", "constant")}
+
+    def _arguments(self) -> set[str]:
+        return {*self.cell.inputs, *self.cell.statics, *self.cell.states}
 
     def lines(self) -> list[str]:
         """One equation for each named value, in the order of computation, and the output where it has no name."""
@@ -78,8 +82,9 @@ class _Writer:
         for leaf, new in zip(traced.states, traced.new_states, strict=True):
             if new not in self.names or self.names[new] != leaf_name(leaf):
                 lines.append(f"{self.style.now(leaf_name(leaf))}{self.style.equals}{self.text(new)}")
-        if traced.output not in traced.new_states:
-            lines.append(f"{self.style.now('y')}{self.style.equals}{self.text(traced.output)}")
+        name = "output" if "y" in {*self.names.values(), *self._arguments()} else "y"
+        if traced.output not in traced.new_states and self.names.get(traced.output) != "y":
+            lines.append(f"{self.style.now(name)}{self.style.equals}{self.text(traced.output)}")
         return lines
 
     def text(self, node: Node, place: int = _SUM) -> str:
@@ -162,7 +167,7 @@ def unicode(cell: Cell) -> str:
 
 def latex(cell: Cell) -> str:
     """The equations as a LaTeX `aligned` block."""
-    lines = [line.replace("−", "-") for line in equations(cell, LATEX)]
+    lines = [line.replace("−", "-").replace("′", "'") for line in equations(cell, LATEX)]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
