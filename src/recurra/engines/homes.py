@@ -205,8 +205,7 @@ class Homes:
                 groups[Kind.THREAD if inner else Kind.BLOCK].append(n)
         for kind, nodes in groups.items():
             if nodes:
-                # Products first and by stage: those of one operand then lie next to each other.
-                nodes.sort(key=lambda n: (n.op != "product", self.stage[n] if n.op == "product" else 0, n.id))
+                nodes.sort(key=lambda n: (n.op != "product", self._partners(n), n.id))
                 width = sum(padded(self.width(n)) for n in nodes)
                 keep = KEPT if kind is Kind.TIMED else self.frame.number
                 array, column = self.tables.array(kind, width, keep), 0
@@ -215,6 +214,19 @@ class Homes:
                     column += padded(self.width(n))
         for n, user in reversed(followers):
             self.place[n] = self.place[user]
+
+    def _partners(self, n: Node) -> list[int]:
+        """The operands of the products that make a value, and of the sums that read it, in their order.
+
+        Values in the order of their partners have those of one partner next to each other: of four values, two that
+        meet x and h, one that meets x alone and one that meets h alone, the two come in the middle.
+        """
+        partners = {o.id for u in self.users[n] if u.op == "weight_gradient" for o in u.args[::2]}
+        link: Node | None = n
+        while link is not None and link.op == "product":
+            partners.add(link.args[0].id)
+            link = link.args[1] if len(link.args) == 2 else None
+        return sorted(partners)
 
     def _new(self, kind: Kind, n: Node, *, zero: bool = False) -> Place:
         keep = KEPT if n in self._saved_nodes else self.frame.number
