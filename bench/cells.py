@@ -1,6 +1,6 @@
 """Cells against torch.nn and a careful torch loop, side by side in one run.
 
-    python bench/cells.py [--seconds 1.0] [--cells lstm,gru_after,…] [--markdown]
+    python bench/cells.py [--seconds 1.0] [--cells lstm,gru_after,…]
 
 Training is a whole step: forward, backward with the gradient of the input, and a fused SGD update. GFLOP/s count the
 cell's own products (2 operations a multiply-add, three times for training). "Of peak" is the fraction of the FMA peak
