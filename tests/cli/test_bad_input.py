@@ -165,7 +165,7 @@ def test_no_right_to_write(process, here: Path, text: Path, tiny):
         pytest.skip("this user may write everywhere and cannot give that up")
     words = ("train", "lm", text, *tiny, "run=closed/run")
     running = process(*words, preexec_fn=without_the_powers_of_root)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=300)
     refused((running.returncode, "", err), "Permission denied", "closed/run")
     assert not any((here / "closed").iterdir())
 

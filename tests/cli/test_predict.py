@@ -48,7 +48,7 @@ def test_generate_ends_quietly_when_nobody_reads(process, trained: Path):
     writing = process("generate", trained, "--length", 10_000_000)
     assert writing.stdout.read(20)
     writing.stdout.close()
-    assert writing.wait(timeout=60) == -signal.SIGPIPE
+    assert writing.wait(timeout=300) == -signal.SIGPIPE
     assert "Traceback" not in writing.stderr.read()
 
 
@@ -56,6 +56,6 @@ def test_generate_streams_and_ends_at_ctrl_c(process, trained: Path):
     writing = process("generate", trained, "--length", 10_000_000, bufsize=0, text=False)
     assert writing.stdout.read(1)  # what comes first is shown while the rest is being written
     writing.send_signal(signal.SIGINT)
-    _, err = writing.communicate(timeout=60)
+    _, err = writing.communicate(timeout=300)
     assert writing.returncode == 130
     assert b"Traceback" not in err
