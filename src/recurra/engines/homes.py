@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from recurra.engines.tables import KEPT, Kind, Place, Tables, padded
+from recurra.engines.tables import KEPT, LANE, Kind, Place, Tables, padded
 from recurra.engines.widths import resolve
 from recurra.equations.adjoint import Key, leaf_name
 from recurra.equations.graph import Node, Rate, number
@@ -152,11 +152,9 @@ class Homes:
             self.place[n] = self._new(Kind.ONCE, n)
         elif n.rate is Rate.SEQUENCE:
             self.place[n] = self._new(Kind.ROWS, n, zero=n.op == "sum_time")
-        elif n.op == "product" and len(users) == 1 and self._continues(n, users[0]):
-            self._follow(n, users[0])
-        elif self._is_timed(n):
+        elif self._next_link(n) is not None or self._is_timed(n):
             return
-        elif self._is_output(n) and (n.op != "product" or self.width(n) % 16 == 0):
+        elif self._is_output(n) and (n.op != "product" or self.width(n) % LANE == 0):
             key = next(k for k, r in self.schedule.results.items() if real(r) is n and not is_saved(k))
             self.place[n] = self.tables.external(result_slot(key), self.width(n))
         elif n.op != "product" and not self._is_carried(n) and all(self._same_tape(n, u) for u in users):
@@ -175,15 +173,13 @@ class Homes:
         region = self.schedule.region
         return user.op != "product" and region[user] is region[n] and self.stage.get(user) == self.stage[n]
 
-    def _continues(self, n: Node, user: Node) -> bool:
-        """Whether `user` adds to the product `n` alone, so that both can share one place."""
-        if user.op != "product" or len(user.args) != 2 or user.args[1] is not n or user.args[0] is n:
-            return False
-        return n.rate >= Rate.STEP and n not in self._saved_nodes and not self._is_timed(n) and not self._is_output(n)
-
-    def _follow(self, n: Node, user: Node) -> None:
-        if user in self.place:
-            self.place[n] = self.place[user]
+    def _next_link(self, n: Node) -> Node | None:
+        """The product that alone reads the product `n`, and only to add to it, so that both share one place."""
+        if n.op != "product" or n.rate < Rate.STEP or len(self.users[n]) != 1:
+            return None
+        user = self.users[n][0]
+        adds = user.op == "product" and len(user.args) == 2 and user.args[1] is n and user.args[0] is not n
+        return user if adds and not self._is_timed(n) and not self._is_output(n) else None
 
     def _place_groups(self) -> None:
         """Values that products reach lie side by side, so that one product can serve many of them."""
@@ -194,9 +190,9 @@ class Homes:
         for n in self.schedule.order:
             if n in self.place or n.op in ("detach", "weight_gradient", "bias_gradient"):
                 continue
-            users = self.users[n]
-            if n.op == "product" and len(users) == 1 and self._continues(n, users[0]):
-                followers.append((n, users[0]))
+            users, link = self.users[n], self._next_link(n)
+            if link is not None:
+                followers.append((n, link))
             elif self._is_timed(n):
                 groups[timed].append(n)
             else:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from recurra.equations.adjoint import Key, adjoint, leaf_name
 from recurra.equations.cell import Cell, Traced
-from recurra.equations.graph import Node, Parameter
+from recurra.equations.graph import Node, Parameter, Rate
 from recurra.equations.lower import lower
 from recurra.equations.schedule import Schedule, schedule
 
@@ -56,7 +56,7 @@ class Program:
     @cached_property
     def inference(self) -> Schedule:
         """The forward pass that saves nothing."""
-        return self._forward({})[0]
+        return self._forward({})
 
     def training(self, wanted: Wanted) -> Training:
         """The passes that give the wanted gradients."""
@@ -64,7 +64,7 @@ class Program:
             self._training[wanted] = self._plan(wanted)
         return self._training[wanted]
 
-    def _forward(self, saved: dict[Key, Node]) -> tuple[Schedule, dict[Key, Node]]:
+    def _forward(self, saved: dict[Key, Node]) -> Schedule:
         traced = self.traced
         roots: dict[Key, Node] = {("output", ""): traced.output, **saved}
         for leaf, new in zip(traced.states, traced.new_states, strict=True):
@@ -73,7 +73,7 @@ class Program:
         copies, _ = lower(roots)
         carried = tuple((copies["leaf", leaf_name(s)], copies["new", leaf_name(s)]) for s in traced.states)
         results = {key: copies[key] for key in roots if key == ("output", "") or key in saved}
-        return schedule(carried, results), copies
+        return schedule(carried, results)
 
     def _plan(self, wanted: Wanted) -> Training:
         gradients = adjoint(self.traced, wanted)
@@ -81,9 +81,7 @@ class Program:
         graph = self.traced.graph
         roots = dict(gradients)
         for name, new in zip(states, self.traced.new_states, strict=True):
-            roots["carry", name] = next(
-                n for n in graph.nodes if n.op == "leaf" and n.attr == ("carry", name) and n.width == new.width
-            )
+            roots["carry", name] = graph.leaf("carry", name, new.width, Rate.LOOP, memory=new.memory)
         copies, saved = lower(roots, self.traced.size)
         carried = tuple((copies["carry", s], copies["state", s]) for s in states)
         results = {key: copies[key] for key in gradients if key[0] != "state"}
@@ -91,4 +89,4 @@ class Program:
         reads = {n: node for n, node in saved.items() if n in backward.region}
         keep: dict[Key, Node] = {("saved", leaf_name(leaf)): node for leaf, node in reads.items() if node.op != "leaf"}
         saved_states = frozenset(leaf_name(node) for node in reads.values() if node.op == "leaf")
-        return Training(self._forward(keep)[0], backward, saved_states)
+        return Training(self._forward(keep), backward, saved_states)
