@@ -78,6 +78,10 @@ class _Sweep:
         self.options: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
         self.fixed: dict[Node, Tensor] = {}
         self.hoisted: dict[Node, Tensor | None] = {}
+        self.alive: Tensor | None = None  # [T, B, 1]
+        if call.lengths is not None:
+            lengths = call.lengths.to(like.device)
+            self.alive = (torch.arange(call.steps, device=like.device)[:, None] < lengths)[..., None]
 
     def run(self) -> tuple[Tensor, tuple[Tensor, ...]]:
         self._leaves()
@@ -89,19 +93,29 @@ class _Sweep:
         loop = [n for n in self.order if n.rate is Rate.LOOP and n.op != "leaf"]
         state = self._initial_state()
         outputs: list[Tensor] = []
-        for t in range(self.call.steps):
+        steps = range(self.call.steps)
+        for t in reversed(steps) if self.call.reverse else steps:
             at = _Step(self.fixed, state, t)
             for node in loop:
                 start = self.hoisted.get(node)
                 if start is not None and self._hoisted_rate(node) is Rate.STEP:
                     start = start[t]
                 at[node] = self._compute(node, at, start)
-            outputs.append(self._row(at[self.traced.output], self.traced.output))
+            output = self._row(at[self.traced.output], self.traced.output)
+            outputs.append(self._where_alive(t, output, torch.zeros_like(output)))
             state = {
-                leaf: self._row(at[new], new)
+                leaf: self._where_alive(t, self._row(at[new], new), state[leaf])
                 for leaf, new in zip(self.traced.states, self.traced.new_states, strict=True)
             }
+        if self.call.reverse:
+            outputs.reverse()
         return torch.stack(outputs), tuple(state[leaf] for leaf in self.traced.states)
+
+    def _where_alive(self, t: int, new: Tensor, old: Tensor) -> Tensor:
+        """The new value of rows that have a step t, the old one of the others."""
+        if self.alive is None:
+            return new
+        return torch.where(self.alive[t], new, old)
 
     def _leaves(self) -> None:
         call = self.call
@@ -112,7 +126,7 @@ class _Sweep:
         self.fixed.update(given)
         for node in self.order:
             if node.op == "leaf" and node.rate is Rate.ONCE:
-                self.fixed[node] = call.parameters[leaf_name(node)]
+                self.fixed[node] = call.named[leaf_name(node)]
             elif node.op == "constant":
                 self.fixed[node] = torch.tensor(number(node), **self.options)
             elif node.op == "share":
@@ -130,19 +144,24 @@ class _Sweep:
     def _hoist(self, node: Node) -> Tensor | None:
         """What an affine's operands outside the recurrence bring, with the bias, for all steps."""
         weights, bias = affine_names(node)
-        total = None if bias is None else self.call.parameters[bias]
+        total = None if bias is None else self.call.named[bias]
         for operand, weight in zip(node.args, weights, strict=True):
             if operand.rate < Rate.LOOP:
-                part = self._fit(self.fixed[operand], operand) @ self.call.parameters[weight].T
+                part = self._product(self.fixed[operand], weight)
                 total = part if total is None else total + part
         return total
 
     def _hoisted_rate(self, node: Node) -> Rate:
         return max((a.rate for a in node.args if a.rate < Rate.LOOP), default=Rate.ONCE)
 
-    def _fit(self, value: Tensor, node: Node) -> Tensor:
-        """A constant is a scalar; as an operand of a product it needs its column."""
-        return value.reshape(1) if value.dim() == 0 else value
+    def _product(self, operand: Tensor, weight: str) -> Tensor:
+        """The operand times a matrix of the cell."""
+        matrix, blocks = self.call.named[weight], self.traced.graph.parameters[weight].blocks
+        operand = _column(operand)
+        if blocks == 1:
+            return operand @ matrix.T
+        parts = zip(operand.chunk(blocks, -1), matrix.chunk(blocks), strict=True)
+        return torch.cat([piece @ block.T for piece, block in parts], -1)
 
     def _compute(self, node: Node, values: Mapping[Node, Tensor], start: Tensor | None) -> Tensor:
         if node.op == "affine":
@@ -150,19 +169,24 @@ class _Sweep:
             total = start
             for operand, weight in zip(node.args, weights, strict=True):
                 if operand.rate is Rate.LOOP:
-                    part = self._fit(values[operand], operand) @ self.call.parameters[weight].T
+                    part = self._product(values[operand], weight)
                     total = part if total is None else total + part
             if total is None:
                 raise ValueError(f"affine {node.attr} has no operand")
             return total
         args = [values[a] for a in node.args]
         if node.op == "broaden":
-            return self._fit(args[0], node).expand(*args[0].shape[:-1], resolve(node.width, self.call.widths))
+            return _column(args[0]).expand(*args[0].shape[:-1], resolve(node.width, self.call.widths))
         return POINTWISE[node.op](*args)
 
     def _row(self, value: Tensor, node: Node) -> Tensor:
         """A step's value as [B, W], also where it does not depend on the row."""
         return value.expand(self.call.rows, resolve(node.width, self.call.widths))
+
+
+def _column(value: Tensor) -> Tensor:
+    """A constant is a scalar; as an operand of a product it needs its column."""
+    return value.reshape(1) if value.dim() == 0 else value
 
 
 class _Step(dict[Node, Tensor]):

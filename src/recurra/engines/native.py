@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Hashable, Sequence
 from contextvars import ContextVar, Token
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -62,9 +63,14 @@ class _RunCall(ctypes.Structure):
 
 def obstacle(call: Call) -> str | None:
     """Why the native engine cannot serve a call, or None."""
+    if call.lengths is not None or call.reverse:
+        return "it does not run rows of their own lengths or backwards"
     if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]  # torch has no public question
         return "its derivatives are reverse mode alone, and torch.func transforms the call"
     forward_mode = cast(int, forward_ad._current_level) >= 0  # pyright: ignore
+    blocked = [p.name for p in call.program.parameters.values() if p.blocks > 1]
+    if blocked:
+        return f"it has no block-diagonal products, and {blocked[0]} is block-diagonal"
     for tensor in call.tensors:
         if tensor is None:
             continue
@@ -83,6 +89,7 @@ def sweep(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     Returns:
         Outputs ``[T, B, W]`` and the final states, each ``[B, W]``.
     """
+    call = replace(call, parameters={(n,): call.named[n] for n in call.program.parameters})
     tensors = call.tensors
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
         results = cast(tuple[Tensor, ...], _Sweep.apply(call, *tensors))  # pyright: ignore[reportUnknownMemberType]
@@ -109,7 +116,7 @@ def _call(program: Program, tensors: Sequence[Tensor | None]) -> Call:
     inputs = [given.pop(0) for _ in cell.inputs]
     statics = [given.pop(0) for _ in cell.statics]
     state = [given.pop(0) for _ in cell.states]
-    parameters = dict(zip(program.parameters, given, strict=True))
+    parameters = dict(zip([(n,) for n in program.parameters], given, strict=True))
     return Call(program, tuple(inputs), tuple(statics), tuple(state), parameters)  # type: ignore[arg-type]  # None: states only
 
 
@@ -261,7 +268,7 @@ def _joined_gradients(call: Call, plan: Plan, externals: _Externals) -> dict[Key
     """Gradients of parameters that one product gives: one array, and a part of it for each."""
     found: dict[Key, Tensor | None] = {}
     for names in plan.joined:
-        parameters = [call.parameters[n] for n in names]
+        parameters = [call.parameters[(n,)] for n in names]
         rows = [p.shape[0] for p in parameters]
         whole = torch.empty(sum(rows), *parameters[0].shape[1:])
         externals.give(("gradients", *names), whole)

@@ -9,7 +9,7 @@ from functools import cache
 from torch import Tensor
 
 from recurra.engines import eager, library, native
-from recurra.engines.widths import Call
+from recurra.engines.widths import Call, Names
 from recurra.equations import nearest
 from recurra.equations.program import Program
 
@@ -21,9 +21,11 @@ def sweep(
     program: Program,
     inputs: Sequence[Tensor],
     state: Sequence[Tensor | None],
-    parameters: Mapping[str, Tensor],
+    parameters: Mapping[str | Names, Tensor],
     *,
     statics: Sequence[Tensor] = (),
+    lengths: Tensor | None = None,
+    reverse: bool = False,
     engine: str = "auto",
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a cell over a sequence.
@@ -32,19 +34,24 @@ def sweep(
         program: the cell's program.
         inputs: its per-step inputs, each ``[T, B, W]``.
         state: its initial states, each ``[B, W]``; None is zeros.
-        parameters: its learned arrays, by name.
+        parameters: its learned arrays, by name. A tuple of names stands for one array that holds those of all of
+            them, one below the other: torch's ``weight_ih`` is ``("W_i", "W_f", "W_g", "W_o")``.
         statics: its per-sequence inputs, each ``[B, W]``.
+        lengths: steps of each row, int64 ``[B]`` on the CPU, each from 0 to T; None is T for all.
+        reverse: each row runs from its own last step to its first. Outputs stand at the step they belong to.
         engine: "native", "eager", or "auto": native where it can serve the call, else eager. Which one it is, and
             why, goes to the log ``recurra.engines`` once for each cell.
 
     Returns:
-        Outputs ``[T, B, W]`` and the final states, each ``[B, W]``.
+        Outputs ``[T, B, W]``, zeros behind a row's end, and the final states, each ``[B, W]``: the state behind the
+        last step that a row has, so its initial state where it has none.
 
     Raises:
         ValueError: the arrays do not fit the cell, or the engine named cannot serve the call.
     """
-    call = Call(program, tuple(inputs), tuple(statics), tuple(state), parameters)
-    call.widths  # noqa: B018  # checks every shape before any work
+    arrays = {(n,) if isinstance(n, str) else n: p for n, p in parameters.items()}
+    call = Call(program, tuple(inputs), tuple(statics), tuple(state), arrays, lengths, reverse)
+    call.check()
     chosen, reason = choose(call, engine)
     _tell(program.cell.name, chosen, reason)
     return native.sweep(call) if chosen == "native" else eager.sweep(call)

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
-from recurra.equations.graph import Width, shape_text
+from recurra.equations.graph import Width, columns, parted, shape_text
 from recurra.equations.program import Program
+
+Names = tuple[str, ...]
+"""One parameter, or several whose arrays lie one below the other in one."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +24,19 @@ class Call:
         inputs: per-step inputs, each ``[T, B, W]`` (any strides over T and B).
         statics: per-sequence inputs, each ``[B, W]``.
         state: initial states, each ``[B, W]``; None is zeros.
-        parameters: learned arrays by name, shaped as the program declares them.
+        parameters: learned arrays by name, shaped as the program declares them; of several names, one array with
+            theirs one below the other.
+        lengths: steps of each row, int64 ``[B]`` on the CPU; None is all of them.
+        reverse: whether each row runs from its last step to its first.
     """
 
     program: Program
     inputs: tuple[Tensor, ...]
     statics: tuple[Tensor, ...]
     state: tuple[Tensor | None, ...]
-    parameters: Mapping[str, Tensor]
+    parameters: Mapping[Names, Tensor]
+    lengths: Tensor | None = None
+    reverse: bool = False
 
     @property
     def steps(self) -> int:
@@ -44,24 +53,69 @@ class Call:
         Raises:
             ValueError: an array is missing, has another shape than its declaration, or two arrays disagree on a width.
         """
-        if self.parameters.keys() != self.program.parameters.keys():
-            return _Widths(self).bind()
         # Shapes that have passed once pass again.
         known: dict[object, dict[str, int]] = self.program.__dict__.setdefault("known_widths", {})
-        shapes = tuple([None if t is None else t.shape for t in self.tensors])
+        shapes = (self.layout, *[None if t is None else t.shape for t in self.tensors])
         if shapes not in known:
             known[shapes] = _Widths(self).bind()
         return known[shapes]
 
+    def check(self) -> None:
+        """Look at every shape, and at the lengths.
+
+        Raises:
+            ValueError: see `widths`; or a length is no number of steps that the inputs have.
+        """
+        self.widths  # noqa: B018
+        lengths = self.lengths
+        if lengths is None:
+            return
+        name = self.program.cell.name
+        if lengths.dtype is not torch.int64 or not lengths.is_cpu or list(lengths.shape) != [self.rows]:
+            raise ValueError(
+                f"cell {name}: lengths are {str(lengths.dtype).removeprefix('torch.')} {list(lengths.shape)} on "
+                f"{lengths.device}; expected int64 [{self.rows}] on cpu, one for each row"
+            )
+        low, high = int(lengths.min()), int(lengths.max())
+        if low < 0 or high > self.steps:
+            raise ValueError(
+                f"cell {name}: a length is {low if low < 0 else high}; expected 0 to {self.steps}, the steps of the input"
+            )
+
+    @cached_property
+    def layout(self) -> tuple[Names, ...]:
+        """The names of each array of parameters."""
+        return tuple(self.parameters)
+
+    @cached_property
+    def named(self) -> dict[str, Tensor]:
+        """Every parameter by its own name.
+
+        Raises:
+            ValueError: the rows of an array cannot be shared evenly among its names.
+        """
+        found: dict[str, Tensor] = {}
+        for names, tensor in self.parameters.items():
+            if len(names) == 1:
+                found[names[0]] = tensor
+            elif tensor.dim() == 0 or tensor.shape[0] % len(names):
+                raise ValueError(
+                    f"cell {self.program.cell.name}: parameters {', '.join(names)} share an array of shape "
+                    f"{list(tensor.shape)}; expected rows for {len(names)} of one size"
+                )
+            else:
+                found.update(zip(names, tensor.chunk(len(names)), strict=True))
+        return found
+
     @cached_property
     def tensors(self) -> tuple[Tensor | None, ...]:
-        """Every array of the call: inputs, statics, states, parameters, in the order of the program's declarations."""
-        return (*self.inputs, *self.statics, *self.state, *[self.parameters[n] for n in self.program.parameters])
+        """Every array of the call: inputs, statics and states as declared, then the parameters' as given."""
+        return (*self.inputs, *self.statics, *self.state, *self.parameters.values())
 
 
 def resolve(width: Width, widths: Mapping[str, int]) -> int:
     """A width as a number."""
-    return width if isinstance(width, int) else widths[width]
+    return columns(width, widths)
 
 
 class _Widths:
@@ -90,13 +144,19 @@ class _Widths:
             if x is not None:
                 self._match(f"state {name}", x, lead[1:], (width,))
         for name, parameter in call.program.parameters.items():
-            if name not in call.parameters:
+            if name not in call.named:
                 raise ValueError(
                     f"cell {cell.name}: parameter {name} is missing; expected {', '.join(call.program.parameters)}"
                 )
-            self._match(f"parameter {name}", call.parameters[name], [], parameter.shape)
+            self._match(f"parameter {name}", call.named[name], [], parameter.shape)
+        strangers = call.named.keys() - call.program.parameters.keys()
+        if strangers:
+            raise ValueError(
+                f"cell {cell.name}: there is no parameter {', '.join(sorted(strangers))}; expected "
+                f"{', '.join(call.program.parameters)}"
+            )
         for (name, width), x in zip(cell.states.items(), call.state, strict=True):
-            if x is None and isinstance(width, str) and width not in self.found:
+            if x is None and isinstance(width, str) and parted(width)[0] not in self.found:
                 raise ValueError(
                     f"cell {cell.name}: state {name} is left out, and no other array tells its width {width}; give it"
                 )
@@ -119,11 +179,13 @@ class _Widths:
             for size, width in zip(shape[len(lead) :], declared, strict=True):
                 if not isinstance(width, str):
                     continue
-                known, where = self.found.setdefault(width, (size, what))
+                name, parts = parted(width)
+                size *= parts
+                known, where = self.found.setdefault(name, (size, what))
                 if size != known:
                     raise ValueError(
-                        f"cell {self.cell.name}: {what} has shape {shape}, so {width} = {size}; "
-                        f"{where} says {width} = {known}"
+                        f"cell {self.cell.name}: {what} has shape {shape}, so {name} = {size}; "
+                        f"{where} says {name} = {known}"
                     )
         if not fits:
             raise ValueError(f"cell {self.cell.name}: {what} has shape {shape}; expected {shape_text(tuple(expected))}")
