@@ -13,6 +13,7 @@ from torch import Tensor
 from recurra.engines import memory
 from recurra.engines.sweep import sweep
 from recurra.equations import Cell
+from recurra.equations.graph import columns
 from recurra.equations.program import Program
 
 from . import oracle
@@ -56,6 +57,10 @@ class Trial:
         self.arrays = {f"input {n}": draw(self.steps, self.rows, width(w)) for n, w in cell.inputs.items()}
         self.arrays |= {f"static {n}": draw(self.rows, width(w)) for n, w in cell.statics.items()}
         self.arrays |= {f"state {n}": draw(self.rows, width(w)) for n, w in cell.states.items()}
+        if any(cell.initial.values()):
+            # Its states keep what its equations rely on (a sum of exponentials is positive): they cannot be drawn.
+            for n in cell.states:
+                self.arrays[f"state {n}"].fill_(cell.initial[n])
         for name, p in self.program.parameters.items():
             value = draw(*map(width, p.shape))
             if p.role == "matrix":
@@ -69,7 +74,7 @@ class Trial:
         self.weights |= {f"final {n}": draw(self.rows, width(w)) for n, w in cell.states.items()}
 
     def width(self, width: str | int) -> int:
-        return width if isinstance(width, int) else self.sizes[width]
+        return columns(width, self.sizes)
 
     def part(self, kind: str, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {n.removeprefix(f"{kind} "): a for n, a in arrays.items() if n.startswith(f"{kind} ")}

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.equations import Cell
-from recurra.equations.language import interpreting
+from recurra.equations.language import Projected, interpreting
 
 OPERATIONS = {
     "sigmoid": torch.sigmoid,
@@ -46,12 +46,16 @@ class Oracle:
     def pointwise(self, op: str, *args: Any) -> Tensor:
         return OPERATIONS[op](*map(self.wrap, args))
 
-    def affine(self, name: str, operands: tuple[Any, ...], width: Any, bias: bool) -> Tensor:
+    def affine(self, name: str, operands: tuple[Any, ...], width: Any, bias: bool, blocks: int) -> Tensor:
         weights, shift = self.affines[name]
         total = self.parameters[shift] if shift else torch.zeros(())
         assert bias == (shift is not None)
-        for weight, operand in zip(weights, map(self.wrap, operands), strict=True):
-            total = total + F.linear(torch.atleast_1d(operand), self.parameters[weight])
+        for weight, operand in zip(weights, operands, strict=True):
+            if isinstance(operand, Projected):
+                total = total + operand.value
+            else:
+                matrix = torch.block_diag(*self.parameters[weight].chunk(blocks))
+                total = total + F.linear(torch.atleast_1d(self.wrap(operand)), matrix)
         return total
 
     def vector(self, name: str, width: Any, initial: float | None) -> Tensor:

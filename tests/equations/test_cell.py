@@ -280,7 +280,7 @@ def test_a_cell_runs_under_another_interpreter():
         def pointwise(self, op: str, *args: Any) -> str:
             return f"{op}({', '.join(map(str, args))})"
 
-        def affine(self, name: str, operands: tuple[Any, ...], width: Any, bias: bool) -> str:
+        def affine(self, name: str, operands: tuple[Any, ...], width: Any, bias: bool, blocks: int) -> str:
             return f"{name}[{', '.join(operands)}]"
 
         def vector(self, name: str, width: Any, initial: float | None) -> str:

@@ -1,6 +1,7 @@
 """Equations as a person writes them, and what they cost."""
 
 import math
+import textwrap
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_the_equations_of_the_zoo(name: str):
 def test_the_whole_print(name: str):
     found = cells.get(name)
     text = unicode(found)
-    assert text.startswith(f"{name}\n  {found.doc}\n")
+    assert text.startswith(f"{name}\n{textwrap.indent(found.doc, '  ')}\n\n")
     for line in equations(found):
         assert f"\n  {line}\n" in text
     for matrix in (p for p in Program(found).parameters.values() if p.role == "matrix"):

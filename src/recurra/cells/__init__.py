@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from recurra.cells.elman import elman, elman_relu, elman_sigmoid
-from recurra.cells.gru import gru, gru_after
-from recurra.cells.lstm import layer_norm_lstm, lstm, peephole_lstm
-from recurra.cells.mut import mut1
+from recurra.cells.elementwise import min_gru, min_lstm, qrnn, sru
+from recurra.cells.elman import elman, elman_relu, elman_sigmoid, indrnn, linear_rnn, residual_rnn
+from recurra.cells.fastgrnn import fastgrnn
+from recurra.cells.feedback import back_projection, jordan
+from recurra.cells.gru import gru, gru_after, ligru, minimal_gated
+from recurra.cells.highway import recurrent_highway
+from recurra.cells.layer_norm import joint_norm_lstm, layer_norm_gru, layer_norm_lstm
+from recurra.cells.lstm import (
+    coupled_lstm,
+    lstm,
+    lstm_no_forget_gate,
+    lstm_no_input_gate,
+    lstm_no_output_gate,
+    projected_lstm,
+)
+from recurra.cells.mut import mut1, mut2, mut3
+from recurra.cells.peephole import full_peephole_lstm, peephole_lstm
+from recurra.cells.slstm import slstm
 from recurra.equations import Cell, CellError, nearest
 
 _CELLS = {
-    c.name: c for c in (elman, elman_relu, elman_sigmoid, lstm, peephole_lstm, layer_norm_lstm, gru, gru_after, mut1)
-}
+    c.name: c
+    for c in (
+        elman, elman_relu, elman_sigmoid, indrnn, linear_rnn, residual_rnn, jordan, back_projection,
+        lstm, lstm_no_forget_gate, lstm_no_input_gate, lstm_no_output_gate, coupled_lstm, projected_lstm,
+        peephole_lstm, full_peephole_lstm, layer_norm_lstm, joint_norm_lstm, slstm,
+        gru, gru_after, layer_norm_gru, minimal_gated, ligru, mut1, mut2, mut3, fastgrnn, recurrent_highway,
+        sru, qrnn, min_gru, min_lstm,
+    )
+}  # fmt: skip
 
 
 def names() -> list[str]:

@@ -1,6 +1,6 @@
-"""The gated recurrent unit, with its reset on either side of the recurrent product."""
+"""The gated recurrent unit, with its reset on either side of the recurrent product, and its simpler relatives."""
 
-from recurra.equations import Value, affine, cell, sigmoid, tanh
+from recurra.equations import Value, affine, cell, relu, sigmoid, tanh
 
 
 @cell(state=("h",))
@@ -20,4 +20,22 @@ def gru_after(x: Value, h: Value):
     z = sigmoid(affine("z", x, h))
     n = tanh(affine("n", x) + r * affine("nh", h))
     h = (1 - z) * n + z * h
+    return h, (h,)
+
+
+@cell(state=("h",))
+def minimal_gated(x: Value, h: Value):
+    """Minimal gated unit (Zhou et al. 2016): one gate forgets and resets; f takes in the new state."""
+    f = sigmoid(affine("f", x, h))
+    n = tanh(affine("n", x, f * h))
+    h = (1 - f) * h + f * n
+    return h, (h,)
+
+
+@cell(state=("h",))
+def ligru(x: Value, h: Value):
+    """Light GRU (Ravanelli et al. 2018): no reset, relu, W x normalised over the batch; z keeps the old state."""
+    z = sigmoid(affine("z", x, h))
+    n = relu(affine("n", x, h))
+    h = z * h + (1 - z) * n
     return h, (h,)

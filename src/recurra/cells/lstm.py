@@ -1,6 +1,6 @@
-"""Long short-term memory and its variants."""
+"""Long short-term memory, and what becomes of it when a gate is left out."""
 
-from recurra.equations import Value, affine, cell, layer_norm, sigmoid, tanh, vector
+from recurra.equations import Value, affine, cell, sigmoid, tanh
 
 
 @cell(state=("h", "c"))
@@ -16,30 +16,56 @@ def lstm(x: Value, h: Value, c: Value):
 
 
 @cell(state=("h", "c"))
-def peephole_lstm(x: Value, h: Value, c: Value):
-    """LSTM whose gates see the cell: i and f the old one, o the new one (Gers & Schmidhuber 2000)."""
-    i = sigmoid(affine("i", x, h) + vector("p_i") * c)
-    f = sigmoid(affine("f", x, h) + vector("p_f") * c)
+def lstm_no_forget_gate(x: Value, h: Value, c: Value):
+    """LSTM without a forget gate, as first published (Hochreiter & Schmidhuber 1997, with scaled sigmoids for tanh)."""
+    i = sigmoid(affine("i", x, h))
     g = tanh(affine("g", x, h))
-    c = f * c + i * g
-    o = sigmoid(affine("o", x, h) + vector("p_o") * c)
+    o = sigmoid(affine("o", x, h))
+    c = c + i * g
     h = o * tanh(c)
     return h, (h, c)
 
 
 @cell(state=("h", "c"))
-def layer_norm_lstm(x: Value, h: Value, c: Value):
-    """LSTM with each gate's projections normalised, and the cell inside the last tanh (Ba, Kiros & Hinton 2016)."""
+def lstm_no_input_gate(x: Value, h: Value, c: Value):
+    """LSTM without an input gate (NIG of Greff et al. 2017, "LSTM: A search space odyssey", there with peepholes)."""
+    f = sigmoid(affine("f", x, h))
+    g = tanh(affine("g", x, h))
+    o = sigmoid(affine("o", x, h))
+    c = f * c + g
+    h = o * tanh(c)
+    return h, (h, c)
 
-    def gate(name: str) -> Value:
-        from_input = layer_norm(affine(f"{name}x", x, bias=False), f"{name}x")
-        from_state = layer_norm(affine(f"{name}h", h, bias=False), f"{name}h")
-        return from_input + from_state
 
-    i = sigmoid(gate("i"))
-    f = sigmoid(gate("f"))
-    g = tanh(gate("g"))
-    o = sigmoid(gate("o"))
+@cell(state=("h", "c"))
+def lstm_no_output_gate(x: Value, h: Value, c: Value):
+    """LSTM without an output gate (NOG of Greff et al. 2017, "LSTM: A search space odyssey", there with peepholes)."""
+    i = sigmoid(affine("i", x, h))
+    f = sigmoid(affine("f", x, h))
+    g = tanh(affine("g", x, h))
     c = f * c + i * g
-    h = o * tanh(layer_norm(c, "c"))
+    h = tanh(c)
+    return h, (h, c)
+
+
+@cell(state=("h", "c"))
+def coupled_lstm(x: Value, h: Value, c: Value):
+    """LSTM whose input gate is what its forget gate leaves (CIFG of Greff et al. 2017, there with peepholes)."""
+    f = sigmoid(affine("f", x, h))
+    g = tanh(affine("g", x, h))
+    o = sigmoid(affine("o", x, h))
+    c = f * c + (1 - f) * g
+    h = o * tanh(c)
+    return h, (h, c)
+
+
+@cell(state={"h": "P", "c": "H"})
+def projected_lstm(x: Value, h: Value, c: Value):
+    """LSTM that projects its output to a width P of its own, and feeds that back (Sak, Senior & Beaufays 2014)."""
+    i = sigmoid(affine("i", x, h))
+    f = sigmoid(affine("f", x, h))
+    g = tanh(affine("g", x, h))
+    o = sigmoid(affine("o", x, h))
+    c = f * c + i * g
+    h = affine("p", o * tanh(c), width="P", bias=False)
     return h, (h, c)

@@ -53,6 +53,7 @@ class Cell:
         states: width of each state, by name.
         inputs: width of each per-step input, by name.
         statics: width of each input given once a sequence, by name.
+        initial: what each state starts from where nothing else is given, by name.
         options: keyword-only arguments of the function and their values, settled before the trace.
     """
 
@@ -62,17 +63,24 @@ class Cell:
         states: Mapping[str, Width],
         statics: Sequence[str],
         widths: Mapping[str, Width],
-        options: Mapping[str, Any] | None = None,
-        name: str | None = None,
+        initial: Mapping[str, float],
     ) -> None:
         self.function = function
         self._widths = dict(widths)
-        self.name = name or function.__name__
+        self.name = function.__name__
         self.doc = inspect.getdoc(function) or ""
         self.states = dict(states)
         parameters = inspect.signature(function).parameters
         keyword_only = {n: p for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
         names = [n for n in parameters if n not in keyword_only]
+        for wanted in initial:
+            if wanted not in self.states:
+                raise CellError(
+                    f"cell {self.name}: `{wanted}` starts from {initial[wanted]:g} but is no state"
+                    f"{nearest(wanted, self.states)}",
+                    f"Its states: {', '.join(self.states)}",
+                )
+        self.initial = {s: float(initial.get(s, 0.0)) for s in self.states}
         for wanted in (*self.states, *statics, *widths):
             if wanted not in names:
                 raise CellError(
@@ -83,21 +91,21 @@ class Cell:
         free = [n for n in names if n not in self.states and n not in statics]
         self.inputs = {n: self._widths.get(n, "I" if k == 0 else "H") for k, n in enumerate(free)}
         self.options = {n: p.default for n, p in keyword_only.items()}
-        for option, value in (options or {}).items():
-            if option not in self.options:
-                raise CellError(
-                    f"cell {self.name} has no option `{option}`{nearest(option, self.options)}",
-                    f"Its options: {', '.join(self.options) or 'none'}",
-                )
-            self.options[option] = value
 
     def __repr__(self) -> str:
         return f"Cell({self.name})"
 
     def with_options(self, name: str | None = None, **options: Any) -> Cell:
         """The same equations with other options, under a name of its own if one is given."""
-        merged = {**self.options, **options}
-        return Cell(self.function, self.states, list(self.statics), self._widths, merged, name or self.name)
+        for option in options:
+            if option not in self.options:
+                raise CellError(
+                    f"cell {self.name} has no option `{option}`{nearest(option, self.options)}",
+                    f"Its options: {', '.join(self.options) or 'none'}",
+                )
+        other = Cell(self.function, self.states, list(self.statics), self._widths, self.initial)
+        other.name, other.options = name or self.name, {**self.options, **options}
+        return other
 
     def __deepcopy__(self, _: object) -> Cell:
         """Itself: a cell never changes."""
@@ -175,7 +183,11 @@ class Cell:
 
 
 def cell(
-    *, state: Sequence[str] | Mapping[str, Width], static: Sequence[str] = (), width: Mapping[str, Width] | None = None
+    *,
+    state: Sequence[str] | Mapping[str, Width],
+    static: Sequence[str] = (),
+    width: Mapping[str, Width] | None = None,
+    initial: Mapping[str, float] | None = None,
 ) -> Callable[[Callable[..., Any]], Cell]:
     """Make a function written in the cell language a :class:`Cell`.
 
@@ -184,6 +196,7 @@ def cell(
             sequence gives them all ``"H"``.
         static: the arguments given once a sequence.
         width: widths of inputs and statics other than the usual: the first input has ``"I"``, all others ``"H"``.
+        initial: what a state starts from, if not zeros (``{"m": -math.inf}`` for a running maximum).
 
     Example::
 
@@ -195,7 +208,7 @@ def cell(
     states = dict(state) if isinstance(state, Mapping) else dict.fromkeys(state, "H")
 
     def make(function: Callable[..., Any]) -> Cell:
-        return Cell(function, states, static, width or {})
+        return Cell(function, states, static, width or {}, initial or {})
 
     return make
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from recurra.equations.errors import CellError
 
 Width = str | int
-"""Columns of a value: a named width (``"H"``, ``"I"``, …) or a number; 1 broadcasts over the others."""
+"""Columns of a value: a named width (``"H"``, ``"I"``, …), a part of one (``"H/4"``), or a number; 1 broadcasts."""
 
 
 class Rate(IntEnum):
@@ -28,13 +28,15 @@ class Parameter:
 
     ``role`` is matrix, bias, vector, gain or shift. ``shape`` holds widths: (outputs, inputs) of a matrix, (width,) of
     the others. ``initial`` is the value it starts from where the equations need one (the gain of a layer norm); None
-    leaves it to the layer's initialisation.
+    leaves it to the layer's initialisation. A matrix of several ``blocks`` is block-diagonal and holds the blocks one
+    below the other: its shape is (outputs, inputs / blocks).
     """
 
     name: str
     role: str
     shape: tuple[Width, ...]
     initial: float | None = None
+    blocks: int = 1
 
 
 @dataclass(eq=False, slots=True)
@@ -108,15 +110,15 @@ class Graph:
         nodes: all of them, operands first.
         parameters: the learned arrays by name, in the order of their first use.
         affines: matrices and bias of each named affine.
-        norms: what a layer norm gave → what it normalised: (value, the values of its mean and variance, name). Only
-            printing asks for it: the arithmetic of a norm is in the graph like any other.
+        norms: what a layer norm gave → (all that it normalised jointly, all that it gave). Only printing asks for it:
+            the arithmetic of a norm is in the graph like any other.
     """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.parameters: dict[str, Parameter] = {}
         self.affines: dict[str, tuple[tuple[str, ...], str | None]] = {}
-        self.norms: dict[Node, tuple[Node, tuple[Node, ...], str]] = {}
+        self.norms: dict[Node, tuple[tuple[Node, ...], tuple[Node, ...]]] = {}
         self._table: dict[Hashable, Node] = {}
 
     def node(
@@ -203,13 +205,13 @@ class Graph:
                 return self.multiply(self.constant(number(a) * number(b.args[0])), b.args[1])
         return self.pointwise("mul", a, b)
 
-    def parameter(self, name: str, role: str, shape: tuple[Width, ...], initial: float | None = None) -> None:
+    def parameter(self, wanted: Parameter) -> None:
         """Declare a parameter; the same name again is the same parameter and must have the same role and shape."""
-        wanted = Parameter(name, role, shape, initial)
-        known = self.parameters.setdefault(name, wanted)
+        known = self.parameters.setdefault(wanted.name, wanted)
         if known != wanted:
+            shapes = shape_text(known.shape), shape_text(wanted.shape)
             raise CellError(
-                f"parameter {name} is a {known.role} {shape_text(known.shape)} and a {role} {shape_text(shape)}",
+                f"parameter {wanted.name} is a {known.role} {shapes[0]} and a {wanted.role} {shapes[1]}",
                 "One name is one array (weight tying): give the second use a name of its own",
             )
 
@@ -223,6 +225,42 @@ def number(node: Node) -> float:
     if node.op != "constant":
         raise TypeError(f"{node.op} is not a constant")
     return float(node.attr)
+
+
+def part(width: Width, parts: int) -> Width:
+    """One of equal parts of a width. Raises CellError where a number cannot be parted so."""
+    if parts == 1:
+        return width
+    if isinstance(width, str):
+        name, known = parted(width)
+        return f"{name}/{known * parts}"
+    if width % parts:
+        raise CellError(f"{width} columns cannot be parted into {parts} blocks", "Choose a number that divides them")
+    return width // parts
+
+
+def columns(width: Width, sizes: Mapping[str, int]) -> int:
+    """A width as a number, from the numbers of its names.
+
+    Raises:
+        KeyError: the width has a name that is not among the sizes.
+        ValueError: a part of a width is no whole number.
+    """
+    if isinstance(width, int):
+        return width
+    if width in sizes:
+        return sizes[width]
+    name, parts = parted(width)
+    size = sizes[name]
+    if size % parts:
+        raise ValueError(f"{name} = {size} cannot be parted into {parts} equal blocks; choose a multiple of {parts}")
+    return size // parts
+
+
+def parted(width: str) -> tuple[str, int]:
+    """A named width, and into how many parts it is divided: ``"H/4"`` is H and 4."""
+    name, _, parts = width.partition("/")
+    return name, int(parts or 1)
 
 
 def shape_text(shape: tuple[Width, ...]) -> str:

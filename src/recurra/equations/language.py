@@ -9,13 +9,21 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from recurra.equations.errors import CellError
-from recurra.equations.graph import Graph, Node, Operand, Rate, Width
+from recurra.equations.graph import Graph, Node, Operand, Parameter, Rate, Width, part
 
 Value = Any
 """A symbol while a cell is traced, an array while it is run."""
+
+
+@dataclass(frozen=True)
+class Projected:
+    """An operand of an affine that has met its matrix already: what the product gave, made outside the cell."""
+
+    value: Value
 
 
 class Interpreter(Protocol):
@@ -23,7 +31,7 @@ class Interpreter(Protocol):
 
     def pointwise(self, op: str, *args: Value) -> Value: ...
 
-    def affine(self, name: str, operands: tuple[Value, ...], width: Width, bias: bool) -> Value: ...
+    def affine(self, name: str, operands: tuple[Value, ...], width: Width, bias: bool, blocks: int) -> Value: ...
 
     def vector(self, name: str, width: Width, initial: float | None) -> Value: ...
 
@@ -113,7 +121,7 @@ def detach(x: Value) -> Value:
     return interpreter().pointwise("detach", x)
 
 
-def affine(name: str, *operands: Value, width: Width = "H", bias: bool = True) -> Value:
+def affine(name: str, *operands: Value, width: Width = "H", bias: bool = True, blocks: int = 1) -> Value:
     """W₁·operand₁ + W₂·operand₂ + … + b: one matrix an operand, one bias.
 
     The same name again is the same matrices and bias (weight tying).
@@ -124,8 +132,10 @@ def affine(name: str, *operands: Value, width: Width = "H", bias: bool = True) -
         operands: one or more values, of any width.
         width: columns of the result.
         bias: add ``b_name``.
+        blocks: makes each matrix block-diagonal with so many blocks: the k-th part of an operand reaches the k-th part
+            of the result alone (the heads of an sLSTM).
     """
-    return interpreter().affine(name, operands, width, bias)
+    return interpreter().affine(name, operands, width, bias, blocks)
 
 
 def vector(name: str, width: Width = "H", *, initial: float | None = None) -> Value:
@@ -152,17 +162,30 @@ class Tracer:
     def pointwise(self, op: str, *args: Operand) -> Node:
         return self.graph.pointwise(op, *map(self.graph.wrap, args))
 
-    def affine(self, name: str, operands: tuple[Operand, ...], width: Width, bias: bool) -> Node:
+    def affine(
+        self, name: str, operands: tuple[Operand | Projected, ...], width: Width, bias: bool, blocks: int
+    ) -> Node:
         if not operands:
             raise CellError(f"affine({name!r}) has no operand", "Give it at least one value: affine(name, x, h)")
-        nodes = tuple(map(self.graph.wrap, operands))
-        weights, shift = self._affine_names(name, nodes, bias)
-        for weight, node in zip(weights, nodes, strict=True):
-            self.graph.parameter(weight, "matrix", (width, node.width))
+        graph = self.graph
+        nodes = tuple(graph.wrap(o.value if isinstance(o, Projected) else o) for o in operands)
+        names, shift = self._affine_names(name, nodes, bias)
+        if blocks < 1:
+            raise CellError(f"affine({name!r}) with {blocks} blocks", "Give at least one block")
+        weights = tuple(w for w, o in zip(names, operands, strict=True) if not isinstance(o, Projected))
+        factors = tuple(n for n, o in zip(nodes, operands, strict=True) if not isinstance(o, Projected))
+        part(width, blocks)  # for its error alone: the rows of a matrix are counted whole
+        for weight, node in zip(weights, factors, strict=True):
+            graph.parameter(Parameter(weight, "matrix", (width, part(node.width, blocks)), blocks=blocks))
         if shift is not None:
-            self.graph.parameter(shift, "bias", (width,))
-        memory = any(n.memory for n in nodes)
-        return self.graph.node("affine", nodes, (name, weights, shift), width=width, memory=memory)
+            graph.parameter(Parameter(shift, "bias", (width,)))
+        given = [n for n, o in zip(nodes, operands, strict=True) if isinstance(o, Projected)]
+        if weights:
+            memory = any(n.memory for n in factors)
+            given.append(graph.node("affine", factors, (name, weights, shift), width=width, memory=memory))
+        elif shift is not None:
+            given.append(graph.leaf("parameter", shift, width, Rate.ONCE))
+        return sum_nodes(given)
 
     def _affine_names(self, name: str, nodes: tuple[Node, ...], bias: bool) -> tuple[tuple[str, ...], str | None]:
         known = self.graph.affines.get(name)
@@ -186,7 +209,7 @@ class Tracer:
         return self._learned(name, "vector", width, initial)
 
     def _learned(self, name: str, role: str, width: Width, initial: float | None) -> Node:
-        self.graph.parameter(name, role, (width,), initial)
+        self.graph.parameter(Parameter(name, role, (width,), initial))
         return self.graph.leaf("parameter", name, width, Rate.ONCE)
 
     def layer_norm(self, parts: tuple[Operand, ...], name: str, epsilon: float) -> tuple[Node, ...]:
@@ -203,7 +226,7 @@ class Tracer:
             gain = self._learned(f"gain_{suffix}", "gain", node.width, 1.0)
             shift = self._learned(f"shift_{suffix}", "shift", node.width, 0.0)
             result.append(gain * (c * scale) + shift)
-            graph.norms[result[-1]] = (node, nodes, suffix)
+        graph.norms.update(dict.fromkeys(result, (nodes, tuple(result))))
         return tuple(result)
 
 

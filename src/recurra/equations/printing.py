@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import count
 
 from recurra.equations.adjoint import affine_names, leaf_name
 from recurra.equations.cell import Cell
-from recurra.equations.graph import Node, Width, ancestors, number
+from recurra.equations.graph import Node, Width, ancestors, columns, number, part, parted
 from recurra.equations.program import Program
 from recurra.equations.schedule import Region
 
@@ -70,6 +73,38 @@ class _Writer:
         computed = {n: f"{name}′" if name in taken else name for n, name in traced.names.items()}
         self.names = {**computed, **dict(zip(traced.new_states, self.cell.states, strict=True))}
         self.names = {n: name for n, name in self.names.items() if n.op not in ("leaf", "constant")}
+        self._name_shared()
+
+    def _name_shared(self) -> None:
+        """Name what holds a product and is used more than once, so that no equation is written out twice."""
+        roots = (self.cell.traced.output, *self.cell.traced.new_states)
+        reached = list(dict.fromkeys(roots))
+        uses: Counter[Node] = Counter()
+        for node in reached:  # grows while it is walked
+            if node is self._group(node)[0]:
+                for part in dict.fromkeys(self._parts(node)):
+                    uses[part] += 1
+                    reached += [n for n in self._group(part) if n not in reached]
+        taken = {*self.names.values(), *self._arguments()}
+        free = (name for k in count(1) if (name := f"v{k}") not in taken)
+        holding: set[Node] = set()  # the nodes without a name that hold a product
+        for node in sorted(reached, key=lambda n: n.id):
+            if node in self.names or (node.op != "affine" and holding.isdisjoint(self._parts(node))):
+                continue
+            if uses[node] > 1 or len(self._group(node)) > 1:
+                self.names[node] = next(free)
+            else:
+                holding.add(node)
+
+    def _parts(self, node: Node) -> tuple[Node, ...]:
+        """What a node's expression is written with."""
+        norms = self.cell.traced.graph.norms
+        return norms[node][0] if node in norms else node.args
+
+    def _group(self, node: Node) -> tuple[Node, ...]:
+        """What one line gives: a node, or all that a joint layer norm makes."""
+        norms = self.cell.traced.graph.norms
+        return norms[node][1] if node in norms else (node,)
 
     def _arguments(self) -> set[str]:
         return {*self.cell.inputs, *self.cell.statics, *self.cell.states}
@@ -78,7 +113,11 @@ class _Writer:
         """One equation for each named value, in the order of computation, and the output where it has no name."""
         traced = self.cell.traced
         order = ancestors((traced.output, *traced.new_states))
-        lines = [f"{self.style.now(self.names[n])}{self.style.equals}{self.body(n)}" for n in order if n in self.names]
+        groups = dict.fromkeys(self._group(n) for n in order if n in self.names)
+        lines = [
+            ", ".join(self.style.now(self.names[n]) for n in group) + self.style.equals + self.body(group[0])
+            for group in groups
+        ]
         for leaf, new in zip(traced.states, traced.new_states, strict=True):
             if new not in self.names or self.names[new] != leaf_name(leaf):
                 lines.append(f"{self.style.now(leaf_name(leaf))}{self.style.equals}{self.text(new)}")
@@ -104,15 +143,14 @@ class _Writer:
     def body(self, node: Node) -> str:
         """A node's expression."""
         style, args = self.style, node.args
-        norm = self.cell.traced.graph.norms.get(node)
-        if norm is not None:
-            return style.function("layer_norm", self.text(norm[0]))
+        if node in self.cell.traced.graph.norms:
+            return style.function("layer_norm", ", ".join(self.text(n) for n in self._parts(node)))
         match node.op:
             case "constant":
                 return f"{number(node):g}"
             case "affine":
                 weights, bias = affine_names(node)
-                parts = [f"{style.parameter(w)} {self.text(a, _ATOM)}" for w, a in zip(weights, args, strict=True)]
+                parts = [f"{self._matrix(w)} {self.text(a, _ATOM)}" for w, a in zip(weights, args, strict=True)]
                 return " + ".join(parts + ([style.parameter(bias)] if bias else []))
             case "add":
                 return f"{self.text(args[0])} + {self.text(args[1])}"
@@ -132,6 +170,11 @@ class _Writer:
             case _:
                 return style.function(node.op, ", ".join(self.text(a) for a in args))
 
+    def _matrix(self, name: str) -> str:
+        text = self.style.parameter(name)
+        blocks = self.cell.traced.graph.parameters[name].blocks
+        return text if blocks == 1 else self.style.function("blockdiag", text)
+
     def _leaf(self, node: Node) -> str:
         kind = str(node.attr[0])  # type: ignore[index]  # a leaf's attr is (kind, name)
         name = leaf_name(node)
@@ -150,9 +193,9 @@ def equations(cell: Cell, style: Style = UNICODE) -> list[str]:
 def unicode(cell: Cell) -> str:
     """The equations, state, cost and order of work of a cell, as plain text."""
     program = Program(cell)
-    lines = [cell.name, f"  {cell.doc}", ""] if cell.doc else [cell.name, ""]
+    lines = [cell.name, textwrap.indent(cell.doc, "  "), ""] if cell.doc else [cell.name, ""]
     lines += [f"  {line}" for line in equations(cell)]
-    states = ", ".join(f"{name} [{width}]" for name, width in cell.states.items())
+    states = ", ".join(f"{name} [{width}]{_start(cell.initial[name])}" for name, width in cell.states.items())
     lines += [
         "",
         f"  state          {states}",
@@ -163,6 +206,11 @@ def unicode(cell: Cell) -> str:
     ]
     after = _products(program, Region.AFTER)
     return "\n".join(lines + ([f"  after loop     {after}"] if after else []))
+
+
+def _start(value: float) -> str:
+    """What a state starts from, where it is not zero."""
+    return f" from {value:g}".replace("inf", "∞").replace("-", "−") if value else ""
 
 
 def latex(cell: Cell) -> str:
@@ -183,17 +231,24 @@ def multiply_adds(cell: Cell, widths: Mapping[str, int]) -> int:
 
 def polynomial(shapes: Iterable[tuple[Width, ...]]) -> str:
     """The sum of the shapes' sizes as a polynomial in the widths: ``4 H I + 4 H² + 4 H``."""
-    terms: Counter[tuple[str, ...]] = Counter()
+    terms: dict[tuple[str, ...], Fraction] = {}
     for shape in shapes:
-        factor = 1
+        factor = Fraction(1)
+        names: list[str] = []
         for width in shape:
-            factor *= width if isinstance(width, int) else 1
-        terms[tuple(sorted((w for w in shape if isinstance(w, str)), reverse=True))] += factor
+            if isinstance(width, int):
+                factor *= width
+            else:
+                name, parts = parted(width)
+                names.append(name)
+                factor /= parts
+        key = tuple(sorted(names, reverse=True))
+        terms[key] = terms.get(key, Fraction(0)) + factor
     ordered = sorted(terms.items(), key=lambda item: (-len(item[0]), item[0] == ("H", "H"), item[0]))
     return " + ".join(_term(names, factor) for names, factor in ordered) or "0"
 
 
-def _term(names: tuple[str, ...], factor: int) -> str:
+def _term(names: tuple[str, ...], factor: Fraction) -> str:
     powers = [name + ("²" if count == 2 else "") for name, count in sorted(Counter(names).items())]
     return " ".join(([str(factor)] if factor != 1 or not names else []) + powers)
 
@@ -202,13 +257,18 @@ def _matrices(cell: Cell) -> list[tuple[Width, ...]]:
     """Shape of each product of a step, as often as it is taken."""
     traced = cell.traced
     order = ancestors((traced.output, *traced.new_states))
-    return [(n.width, a.width) for n in order if n.op == "affine" for a in n.args]
+    matrices: list[tuple[Width, ...]] = []
+    for n in order:
+        if n.op == "affine":
+            blocks = [traced.graph.parameters[w].blocks for w in affine_names(n)[0]]
+            matrices += [(n.width, part(a.width, b)) for a, b in zip(n.args, blocks, strict=True)]
+    return matrices
 
 
 def _size(shape: tuple[Width, ...], widths: Mapping[str, int]) -> int:
     size = 1
     for width in shape:
-        size *= width if isinstance(width, int) else widths[width]
+        size *= columns(width, widths)
     return size
 
 

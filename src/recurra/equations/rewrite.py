@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from recurra.equations import language
-from recurra.equations.cell import Cell
-from recurra.equations.graph import Width
-from recurra.equations.language import Interpreter, Value, select
+from recurra.equations.adjoint import affine_names, leaf_name
+from recurra.equations.cell import Cell, nearest
+from recurra.equations.errors import CellError
+from recurra.equations.graph import Graph, Node, Width, ancestors
+from recurra.equations.language import Interpreter, Projected, Value, select
 
 Step = Callable[..., tuple[Value, tuple[Value, ...]]]
 
@@ -83,24 +85,140 @@ def lengths(cell: Cell) -> Cell:
     return _around(cell, "lengths", step, inputs={"alive": 1})
 
 
-class _Dropping:
-    """An interpreter that multiplies one value by a mask wherever an affine reads it."""
+def teacher_forcing(cell: Cell, state: str = "y") -> Cell:
+    """Another value feeds back in the place of a state, where the mark says so (Williams & Zipser 1989).
 
-    def __init__(self, inner: Interpreter, held: Value, mask: Value) -> None:
-        self._inner, self._held, self._mask = inner, held, mask
+    Adds per-step inputs ``true_s`` ``[T, B, W]`` and ``teach`` ``[T, B, 1]`` for the state s: 1 reads the given value,
+    0 what the network made itself. A mark drawn anew for every step is scheduled sampling (Bengio et al. 2015). Writing
+    on, the caller gives the symbol it has sampled from the step before.
+    """
+    _check_state(cell, state)
+    true = f"true_{state}"
 
-    def affine(self, name: str, operands: tuple[Value, ...], width: Width, bias: bool) -> Value:
-        masked = tuple(o * self._mask if o is self._held else o for o in operands)
-        return self._inner.affine(name, masked, width, bias)
+    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
+        given, teach = values.pop(true), values.pop("teach")
+        values[state] = select(teach, given, values[state])
+        return cell(**values)
+
+    return _around(cell, "teacher_forcing", step, inputs={true: cell.states[state], "teach": 1})
+
+
+def noisy_feedback(cell: Cell, state: str = "y") -> Cell:
+    """What feeds back is a sample around the state: the state and noise that the caller drew.
+
+    Adds a per-step input ``noise_s`` ``[T, B, W]`` for the state s.
+    """
+    _check_state(cell, state)
+    noise = f"noise_{state}"
+
+    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
+        values[state] = values[state] + values.pop(noise)
+        return cell(**values)
+
+    return _around(cell, "noisy_feedback", step, inputs={noise: cell.states[state]})
+
+
+def projected(cell: Cell) -> Cell:
+    """Every product of a per-step input is given: the layer makes W x itself, and may normalise it on the way.
+
+    Each matrix that multiplies an input becomes a per-step input of its name, ``W_i`` ``[T, B, W]``, in the place of
+    the parameter (see :func:`projections`). An input that nothing else reads is no longer one. Biases stay in the cell.
+
+    Raises:
+        CellError: a matrix that multiplies an input also multiplies something else, or two inputs.
+    """
+    matrices = projections(cell)
+    traced = cell.traced
+    given = {m: traced.graph.parameters[m].shape[0] for m in matrices}
+    reached = ancestors((traced.output, *traced.new_states))
+    read = {a for n in reached if n.op != "affine" for a in n.args} | {traced.output, *traced.new_states}
+    unread = [leaf_name(leaf) for leaf in traced.inputs if leaf not in read]
+
+    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
+        products = {m: values.pop(m) for m in matrices}
+        values.update(dict.fromkeys(unread, 0.0))
+        with language.interpreting(_Projecting(language.interpreter(), traced.graph, products)):
+            return cell(**values)
+
+    return _around(cell, "projected", step, inputs=given, without=unread)
+
+
+def projections(cell: Cell) -> dict[str, str]:
+    """The matrices that multiply a per-step input, each with the name of that input.
+
+    Raises:
+        CellError: such a matrix also multiplies something else (tied weights).
+    """
+    traced = cell.traced
+    operands: dict[str, set[Node]] = {}
+    for node in traced.graph.nodes[: traced.size]:
+        if node.op == "affine":
+            for matrix, operand in zip(affine_names(node)[0], node.args, strict=True):
+                operands.setdefault(matrix, set()).add(operand)
+    found: dict[str, str] = {}
+    for matrix, nodes in operands.items():
+        inputs = [leaf_name(n) for n in traced.inputs if n in nodes]
+        if inputs and len(nodes) > 1:
+            raise CellError(
+                f"cell {cell.name}: {matrix} multiplies the input {inputs[0]} and something else",
+                "Give the other affine a name of its own",
+            )
+        if inputs:
+            found[matrix] = inputs[0]
+    return found
+
+
+class _Other:
+    """An interpreter that gives every name the meaning that another gives it."""
+
+    def __init__(self, inner: Interpreter) -> None:
+        self.inner = inner
+
+    def affine(self, name: str, operands: tuple[Value, ...], width: Width, bias: bool, blocks: int) -> Value:
+        return self.inner.affine(name, operands, width, bias, blocks)
 
     def pointwise(self, op: str, *args: Value) -> Value:
-        return self._inner.pointwise(op, *args)
+        return self.inner.pointwise(op, *args)
 
     def vector(self, name: str, width: Width, initial: float | None) -> Value:
-        return self._inner.vector(name, width, initial)
+        return self.inner.vector(name, width, initial)
 
     def layer_norm(self, parts: tuple[Value, ...], name: str, epsilon: float) -> tuple[Value, ...]:
-        return self._inner.layer_norm(parts, name, epsilon)
+        return self.inner.layer_norm(parts, name, epsilon)
+
+
+class _Dropping(_Other):
+    """Multiplies one value by a mask wherever an affine reads it."""
+
+    def __init__(self, inner: Interpreter, held: Value, mask: Value) -> None:
+        super().__init__(inner)
+        self._held, self._mask = held, mask
+
+    def affine(self, name: str, operands: tuple[Value, ...], width: Width, bias: bool, blocks: int) -> Value:
+        masked = tuple(o * self._mask if o is self._held else o for o in operands)
+        return self.inner.affine(name, masked, width, bias, blocks)
+
+
+class _Projecting(_Other):
+    """Takes the products of some matrices as they are given."""
+
+    def __init__(self, inner: Interpreter, graph: Graph, products: Mapping[str, Value]) -> None:
+        super().__init__(inner)
+        self._affines, self._products = graph.affines, products
+
+    def affine(self, name: str, operands: tuple[Value, ...], width: Width, bias: bool, blocks: int) -> Value:
+        matrices = self._affines[name][0]
+        pairs = zip(matrices, operands, strict=True)
+        given = tuple(Projected(self._products[m]) if m in self._products else o for m, o in pairs)
+        return self.inner.affine(name, given, width, bias, blocks)
+
+
+def _check_state(cell: Cell, state: str) -> None:
+    if state not in cell.states:
+        raise CellError(
+            f"cell {cell.name} has no state `{state}`{nearest(state, cell.states)}",
+            f"Its states: {', '.join(cell.states)}",
+        )
 
 
 def _around(
@@ -110,10 +228,12 @@ def _around(
     *,
     inputs: Mapping[str, Width] | None = None,
     statics: Mapping[str, Width] | None = None,
+    without: Sequence[str] = (),
 ) -> Cell:
-    """The cell whose step is `step`, with further inputs behind the cell's own."""
-    inputs, statics = inputs or {}, statics or {}
-    order: Sequence[str] = (*cell.inputs, *inputs, *cell.statics, *statics, *cell.states)
+    """The cell whose step is `step`, with further inputs behind the cell's own, and without some of these."""
+    inputs = {**{n: w for n, w in cell.inputs.items() if n not in without}, **(inputs or {})}
+    statics = {**cell.statics, **(statics or {})}
+    order: Sequence[str] = (*inputs, *statics, *cell.states)
 
     def function(**values: Any) -> tuple[Value, tuple[Value, ...]]:
         return step(values)
@@ -123,5 +243,4 @@ def _around(
     function.__wrapped__ = cell.function  # type: ignore[attr-defined]  # where errors and names are looked for
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     function.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in order])  # type: ignore[attr-defined]
-    widths = {**cell.inputs, **inputs, **cell.statics, **statics}
-    return Cell(function, cell.states, (*cell.statics, *statics), widths)
+    return Cell(function, cell.states, list(statics), {**inputs, **statics}, cell.initial)

@@ -1,0 +1,24 @@
+"""Networks whose output comes back in.
+
+What comes back here is the output that the network predicted. `recurra.equations.rewrite` makes the other kinds of it:
+`teacher_forcing` feeds the true output, or one that was sampled, and `noisy_feedback` a draw around the predicted one.
+"""
+
+from recurra.cells.activations import nonlinear
+from recurra.equations import Value, affine, cell
+
+
+@cell(state={"y": "O"})
+def jordan(x: Value, y: Value, *, activation: str = "tanh", output: str = "linear"):
+    """Jordan network (Jordan 1986): the output, its layer inside the cell, is all that feeds back."""
+    h = nonlinear(activation)(affine("h", x, y))
+    y = nonlinear(output)(affine("y", h, width="O"))
+    return y, (y,)
+
+
+@cell(state={"h": "H", "y": "O"})
+def back_projection(x: Value, h: Value, y: Value, *, activation: str = "tanh", output: str = "linear"):
+    """Elman network with back projections: the output feeds back beside h (Jaeger 2001, "The echo state approach")."""
+    h = nonlinear(activation)(affine("h", x, h, y))
+    y = nonlinear(output)(affine("y", h, width="O"))
+    return y, (h, y)
