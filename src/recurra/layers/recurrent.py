@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from recurra import cells
 from recurra.engines.sweep import check_engine, sweep
+from recurra.engines.widths import Names
 from recurra.equations import Cell
 from recurra.equations.program import Program
+from recurra.layers.parameters import find, stacks
 
 State = tuple[Tensor, ...]
 """One tensor for each state of the cell, ``[L, B, W]`` each."""
@@ -19,9 +21,10 @@ State = tuple[Tensor, ...]
 class Recurrent(nn.Module):
     """Layers of one cell, each reading the outputs of the one below.
 
-    The state goes in and comes out; nothing is hidden. Parameters are named by layer and by their name in the
-    equations: ``layers.0.W_i``, ``layers.0.U_i``, ``layers.0.b_i``; all start uniform in ±1/√H unless the equations
-    give a start of their own (a layer norm's gain).
+    The state goes in and comes out; nothing is hidden. The parameters of a layer are stacked by kind, as in torch.nn:
+    ``layers.0.W`` ``[4H, I]`` holds an LSTM's ``W_i``, ``W_f``, ``W_g`` and ``W_o`` one below the other, in the order
+    of the equations; :meth:`parameter` finds each by its own name. All start uniform in ±1/√H unless the equations give
+    a start of their own (a layer norm's gain).
 
     Args:
         cell: a cell, or the name of one in the zoo.
@@ -70,6 +73,7 @@ class Recurrent(nn.Module):
             )
         for width in self.cell.states.values():
             self._state_width(width)
+        self._stacks = stacks(self.program)
         self.layers = nn.ModuleList(
             nn.ParameterDict(self._new_parameters(input_size if k == 0 else self.output_size))
             for k in range(num_layers)
@@ -90,20 +94,42 @@ class Recurrent(nn.Module):
         return self._width(width, self.input_size)
 
     def _new_parameters(self, inputs: int) -> dict[str, nn.Parameter]:
-        specs = self.program.parameters.values()
-        return {p.name: nn.Parameter(torch.empty([self._width(w, inputs) for w in p.shape])) for p in specs}
+        new: dict[str, nn.Parameter] = {}
+        for array, names in self._stacks.items():
+            rows, *columns = (self._width(w, inputs) for w in self.program.parameters[names[0]].shape)
+            new[array] = nn.Parameter(torch.empty(len(names) * rows, *columns))
+        return new
 
-    def reset_parameters(self) -> None:
-        """Draw every parameter anew."""
-        bound = 1.0 / math.sqrt(self.hidden_size)
+    def parameter(self, layer: int, name: str) -> Tensor:
+        """A parameter by its name in the equations: a view of its rows in the array that holds it.
+
+        Args:
+            layer: which layer, from 0.
+            name: the name in the equations: ``"W_i"``.
+
+        Raises:
+            ValueError: the cell has no such parameter.
+        """
+        return find(self._arrays(layer), self._stacks, name)
+
+    def _arrays(self, layer: int) -> dict[str, nn.Parameter]:
+        return dict(self.layers[layer].items())  # type: ignore[operator]  # a ParameterDict
+
+    def reset_parameters(self, bound: float | None = None) -> None:
+        """Draw every parameter anew.
+
+        Args:
+            bound: uniform from −bound to bound; None is 1/√H.
+        """
+        bound = 1.0 / math.sqrt(self.hidden_size) if bound is None else bound
         with torch.no_grad():
-            for layer in self.layers:
-                for name, parameter in layer.items():  # type: ignore[operator]  # a ParameterDict
-                    initial = self.program.parameters[name].initial
+            for k in range(self.num_layers):
+                for name, array in self._arrays(k).items():
+                    initial = self.program.parameters[self._stacks[name][0]].initial
                     if initial is None:
-                        parameter.uniform_(-bound, bound)
+                        array.uniform_(-bound, bound)
                     else:
-                        parameter.fill_(initial)
+                        array.fill_(initial)
 
     def extra_repr(self) -> str:
         return (
@@ -139,10 +165,12 @@ class Recurrent(nn.Module):
         starts = self._layer_states(x, state)
         values = x.transpose(0, 1)
         finals: list[tuple[Tensor, ...]] = []
-        for k, (layer, start) in enumerate(zip(self.layers, starts, strict=True)):
+        for k, start in enumerate(starts):
             if k > 0:
                 values = nn.functional.dropout(values, self.dropout, self.training)
-            values, final = sweep(self.program, (values,), start, dict(layer.items()), engine=self.engine)  # type: ignore[operator]
+            arrays = self._arrays(k)
+            parameters: dict[str | Names, Tensor] = {names: arrays[array] for array, names in self._stacks.items()}
+            values, final = sweep(self.program, (values,), start, parameters, engine=self.engine)
             finals.append(final)
         return values.transpose(0, 1), tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
 

@@ -81,10 +81,9 @@ class LanguageModel(nn.Module):
             self._draw_uniform(init)
 
     def _draw_uniform(self, bound: float) -> None:
-        starts = self.recurrent.program.parameters
+        self.recurrent.reset_parameters(bound)
         for name, parameter in self.named_parameters():
-            place = name.rpartition(".")[2]
-            if not (name.startswith("recurrent.") and starts[place].initial is not None):
+            if not name.startswith("recurrent."):
                 nn.init.uniform_(parameter, -bound, bound)
 
     def initial_state(self, batch: int) -> State:
