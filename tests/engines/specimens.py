@@ -20,52 +20,6 @@ from recurra.equations import (
 )
 
 
-@cell(state=("h", "c"))
-def full_peephole_lstm(x: Value, h: Value, c: Value):
-    i = sigmoid(affine("i", x, h, c))
-    f = sigmoid(affine("f", x, h, c))
-    g = tanh(affine("g", x, h))
-    c = f * c + i * g
-    o = sigmoid(affine("o", x, h, c))
-    h = o * tanh(c)
-    return h, (h, c)
-
-
-@cell(state=("h",))
-def mut2(x: Value, h: Value):
-    z = sigmoid(affine("z", x, h))
-    r = sigmoid(affine("rx", x) + affine("r", h))
-    n = tanh(affine("n", r * h, x))
-    h = n * z + h * (1 - z)
-    return h, (h,)
-
-
-@cell(state=("h",))
-def mut3(x: Value, h: Value):
-    z = sigmoid(affine("z", x, tanh(h)))
-    r = sigmoid(affine("r", x, h))
-    n = tanh(affine("n", r * h, x))
-    h = n * z + h * (1 - z)
-    return h, (h,)
-
-
-@cell(state={"y": "O"})
-def jordan(x: Value, y: Value):
-    h = sigmoid(affine("h", x, y))
-    y = tanh(affine("y", h, width="O"))
-    return y, (y,)
-
-
-@cell(state={"h": "P", "c": "H"})
-def projected_lstm(x: Value, h: Value, c: Value):
-    i = sigmoid(affine("i", x, h))
-    f = sigmoid(affine("f", x, h))
-    o = sigmoid(affine("o", x, h))
-    c = f * c + i * tanh(affine("g", x, h))
-    h = affine("p", o * tanh(c), width="P", bias=False)
-    return h, (h, c)
-
-
 @cell(state=("h",))
 def residual(x: Value, h: Value):
     h = h + 0.5 * relu(affine("a", x, h))
@@ -95,31 +49,6 @@ def slstm(x: Value, h: Value, c: Value, n: Value, m: Value):
     n = f * n + i
     h = o * c / maximum(abs(n), 1.0)
     return h, (h, c, n, top)
-
-
-@cell(state=("c",))
-def sru(x: Value, c: Value):
-    w = affine("w", x, bias=False)
-    f = sigmoid(affine("f", x) + vector("v_f") * c)
-    r = sigmoid(affine("r", x) + vector("v_r") * c)
-    c = f * c + (1 - f) * w
-    return r * tanh(c) + (1 - r) * affine("skip", x, bias=False), (c,)
-
-
-@cell(state=("h",))
-def min_gru(x: Value, h: Value):
-    z = sigmoid(affine("z", x))
-    h = (1 - z) * h + z * affine("h", x)
-    return h, (h,)
-
-
-@cell(state={"p": "I", "c": "H"})
-def qrnn(x: Value, p: Value, c: Value):
-    z = tanh(affine("z", x, p))
-    f = sigmoid(affine("f", x, p))
-    o = sigmoid(affine("o", x, p))
-    c = f * c + (1 - f) * z
-    return o * c, (x, c)
 
 
 @cell(state=("h", "c"))
@@ -185,7 +114,6 @@ def unit_sphere(x: Value, h: Value):
 
 
 PUBLISHED: list[Cell] = [
-    full_peephole_lstm, mut2, mut3, jordan, projected_lstm, residual, highway, slstm, sru, min_gru, qrnn,
-    multiplicative_lstm, conditioned, jointly_normed_lstm, lstm_with_output_layer, skip_by_mask, clamped_euler,
-    unit_sphere,
+    residual, highway, slstm, multiplicative_lstm, conditioned, jointly_normed_lstm, lstm_with_output_layer,
+    skip_by_mask, clamped_euler, unit_sphere,
 ]  # fmt: skip

@@ -4,13 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from recurra.cells.feedback import jordan
 from recurra.engines.sweep import sweep
 from recurra.engines.widths import Call
 from recurra.equations import Cell, affine, cell, tanh
 from recurra.equations.program import Program
 
 from .comparison import SIZES, Trial, distance, on_engine, program
-from .specimens import conditioned, jordan, skip_by_mask
+from .specimens import conditioned, skip_by_mask
 
 
 @cell(state={"h": "H", "k": "P"}, static=("s",), width={"u": 3})

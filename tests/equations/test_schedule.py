@@ -6,13 +6,14 @@ import sys
 import pytest
 
 from recurra import cells
+from recurra.cells.elementwise import min_gru, sru
 from recurra.equations import Cell
 from recurra.equations.adjoint import Key
 from recurra.equations.program import Program, Training
 from recurra.equations.schedule import Region, Schedule
 
 from ..engines.oddities import ODDITIES, deep_after, deep_before, gated_input, static_work
-from ..engines.specimens import PUBLISHED, lstm_with_output_layer, min_gru, sru
+from ..engines.specimens import PUBLISHED, lstm_with_output_layer
 
 ALL = [*map(cells.get, cells.names()), *PUBLISHED, *ODDITIES]
 

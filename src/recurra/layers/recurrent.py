@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from recurra import cells
 from recurra.engines.sweep import check_engine, sweep
 from recurra.engines.widths import Names
 from recurra.equations import Cell
+from recurra.equations.graph import columns
 from recurra.equations.program import Program
 from recurra.layers.parameters import find, stacks
 
@@ -31,6 +33,7 @@ class Recurrent(nn.Module):
         input_size: I, columns of the input.
         hidden_size: H, units of each layer.
         num_layers: L.
+        widths: columns of what else the cell has a width for, such as ``{"P": 64}`` of a projection.
         dropout: chance with which an element between two layers is set to zero while training.
         engine: "auto" takes the fastest engine that serves the call; or the name of one.
 
@@ -46,6 +49,7 @@ class Recurrent(nn.Module):
         hidden_size: int,
         *,
         num_layers: int = 1,
+        widths: Mapping[str, int] | None = None,
         dropout: float = 0.0,
         engine: str = "auto",
     ) -> None:
@@ -59,7 +63,7 @@ class Recurrent(nn.Module):
         self.program = Program(self.cell)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         check_engine(engine)
-        self.dropout, self.engine = dropout, engine
+        self.dropout, self.engine, self.widths = dropout, engine, dict(widths or {})
         self.output_size = self._width(self.program.traced.output.width)
         if len(self.cell.inputs) != 1 or self.cell.statics:
             raise ValueError(
@@ -81,13 +85,16 @@ class Recurrent(nn.Module):
         self.reset_parameters()
 
     def _width(self, width: str | int, inputs: int | None = None) -> int:
-        sizes = {"I": inputs, "H": self.hidden_size}
-        if isinstance(width, int):
-            return width
-        size = sizes.get(width)
-        if size is None:
-            raise ValueError(f"cell {self.cell.name} has a width {width}, which this layer cannot know")
-        return size
+        sizes = {**self.widths, "H": self.hidden_size}
+        if inputs is not None:
+            sizes["I"] = inputs
+        try:
+            return columns(width, sizes)
+        except KeyError:
+            raise ValueError(
+                f"cell {self.cell.name} has a width {width}, which this layer cannot know; give it: "
+                f"widths={{{str(width)!r}: …}}"
+            ) from None
 
     def _state_width(self, width: str | int) -> int:
         """Columns of a state, the same in all layers."""
@@ -138,19 +145,20 @@ class Recurrent(nn.Module):
         )
 
     def initial_state(self, batch: int, like: Tensor | None = None) -> State:
-        """Zeros, ``[L, B, W]`` for each state, in the dtype and on the device of `like` (else of the parameters)."""
-        like = next(self.parameters()) if like is None else like
-        return tuple(
-            torch.zeros(self.num_layers, batch, self._state_width(w), dtype=like.dtype, device=like.device)
-            for w in self.cell.states.values()
-        )
+        """What the states start from, zeros unless the cell says otherwise, ``[L, B, W]`` each.
+
+        In the dtype and on the device of `like` (else of the parameters).
+        """
+        kind = next(self.parameters()) if like is None else like
+        shapes = {name: (self.num_layers, batch, self._state_width(w)) for name, w in self.cell.states.items()}
+        return tuple(kind.new_full(shape, self.cell.initial[name]) for name, shape in shapes.items())
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Run over a sequence.
 
         Args:
             x: input ``[B, T, I]``.
-            state: where to start, one ``[L, B, W]`` for each state of the cell; None is zeros.
+            state: where to start, one ``[L, B, W]`` for each state of the cell; None is :meth:`initial_state`.
 
         Returns:
             Output of the top layer ``[B, T, H]``, and the state after the last step.
@@ -176,6 +184,8 @@ class Recurrent(nn.Module):
 
     def _layer_states(self, x: Tensor, state: State | None) -> list[tuple[Tensor | None, ...]]:
         names = self.cell.states
+        if state is None and any(self.cell.initial.values()):
+            state = self.initial_state(x.shape[0], x)
         if state is None:
             return [(None,) * len(names)] * self.num_layers
         if len(state) != len(names):
