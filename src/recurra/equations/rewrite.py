@@ -20,37 +20,100 @@ from recurra.equations.language import Interpreter, Projected, Value, select
 Step = Callable[..., tuple[Value, tuple[Value, ...]]]
 
 
-def zoneout(cell: Cell) -> Cell:
+def zoneout(cell: Cell, states: Sequence[str] | None = None) -> Cell:
     """Each unit of a state keeps its old value where the mask says so (Krueger et al. 2017).
 
-    Adds a per-step input ``zone_s`` ``[T, B, W]`` for each state s: 1 keeps the old value, 0 takes the new one. An
-    output that is a state's new value is the kept one too.
+    Adds a per-step input ``zone_s`` ``[T, B, W]`` for each of the states s (None: all of them): 1 keeps the old value,
+    0 takes the new one. An output that is a state's new value is the kept one too.
     """
-    masks = {f"zone_{s}": w for s, w in cell.states.items()}
+    zoned = list(cell.states if states is None else states)
+    masks = {f"zone_{s}": cell.states[s] for s in zoned}
 
     def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
-        kept = [values.pop(m) for m in masks]
-        old = [values[s] for s in cell.states]
-        output, new = cell(**values)
-        zoned = tuple(select(m, o, n) for m, o, n in zip(kept, old, new, strict=True))
-        return next((z for z, n in zip(zoned, new, strict=True) if n is output), output), zoned
+        kept = {s: values.pop(f"zone_{s}") for s in zoned}
+        old = {s: values[s] for s in zoned}
+        return _mixed(cell, values, {s: lambda new, s=s: select(kept[s], old[s], new) for s in zoned})
 
     return _around(cell, "zoneout", step, inputs=masks)
+
+
+def zoneout_mean(cell: Cell, rates: Mapping[str, float]) -> Cell:
+    """Zoneout as it is on average, for evaluation: p · old + (1 − p) · new; each state it acts on, and its rate p."""
+
+    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
+        old = {s: values[s] for s in rates}
+        return _mixed(cell, values, {s: lambda new, s=s, p=p: p * old[s] + (1.0 - p) * new for s, p in rates.items()})
+
+    return _around(cell, "zoneout_mean", step)
+
+
+def _mixed(
+    cell: Cell, values: dict[str, Value], mix: Mapping[str, Callable[[Value], Value]]
+) -> tuple[Value, tuple[Value, ...]]:
+    """The cell's step with some of its new states changed; an output that is one of them is changed with it."""
+    output, new = cell(**values)
+    mixed = tuple(mix[s](n) if s in mix else n for s, n in zip(cell.states, new, strict=True))
+    return next((m for m, n in zip(mixed, new, strict=True) if n is output), output), mixed
 
 
 def variational_dropout(cell: Cell, state: str = "h") -> Cell:
     """One mask for the whole sequence on a state wherever a product reads it (Gal & Ghahramani 2016).
 
-    Adds a per-sequence input ``drop_s`` ``[B, W]`` for the state s: 0 drops a unit, 1 / (1 − p) keeps it.
+    Adds a per-sequence input ``drop_s`` ``[B, W]`` for the state s: 0 drops a unit, 1 / (1 − p) keeps it. It acts on
+    the operand of each of :func:`matrices_reading`.
     """
-    mask = f"drop_{state}"
+    mask, matrices = f"drop_{state}", matrices_reading(cell, state)
 
     def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
-        drop, held = values.pop(mask), values[state]
-        with language.interpreting(_Dropping(language.interpreter(), held, drop)):
+        drop = values.pop(mask)
+        with language.interpreting(_Dropping(language.interpreter(), cell.traced.graph, matrices, drop)):
             return cell(**values)
 
     return _around(cell, "variational_dropout", step, statics={mask: cell.states[state]})
+
+
+def matrices_reading(cell: Cell, state: str) -> list[str]:
+    """The matrices that multiply a state as it was before the step: itself, gated (r ⊙ h), or through a nonlinearity.
+
+    Raises:
+        CellError: the cell has no such state.
+    """
+    _check_state(cell, state)
+    traced = cell.traced
+    held = {leaf for leaf in traced.states if leaf_name(leaf) == state}
+    found: dict[str, None] = {}
+    for node in traced.graph.nodes[: traced.size]:
+        if node.op == "affine":
+            found |= {m: None for m, a in zip(affine_names(node)[0], node.args, strict=True) if a in held}
+        elif (node.op == "mul" or len(node.args) == 1) and node.width == cell.states[state]:
+            held |= {node} if held & set(node.args) else set()
+    return list(found)
+
+
+def with_static(cell: Cell) -> Cell:
+    """A vector given once a sequence is fed at every step, beside the input.
+
+    Adds a per-sequence input ``static`` ``[B, S]`` and, to every affine that multiplies a per-step input, a matrix of
+    its own for it (``W_i2`` beside ``W_i``), whose product is made once a sequence.
+
+    Raises:
+        CellError: no affine reads the input, or the cell has a `static` already.
+    """
+    affines, readers = cell.traced.graph.affines, projections(cell)
+    named = {name for name, (matrices, _) in affines.items() if not readers.keys().isdisjoint(matrices)}
+    if not named or "static" in (*cell.inputs, *cell.statics, *cell.states):
+        raise CellError(
+            f"cell {cell.name} cannot be given a static input: "
+            + ("it has an argument `static`" if named else "no affine of it reads its input"),
+            "Declare it in the cell: @cell(state=…, static=('s',)), and use it there",
+        )
+
+    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
+        static = values.pop("static")
+        with language.interpreting(_Feeding(language.interpreter(), named, static)):
+            return cell(**values)
+
+    return _around(cell, "with_static", step, statics={"static": "S"})
 
 
 def resets(cell: Cell) -> Cell:
@@ -188,15 +251,28 @@ class _Other:
 
 
 class _Dropping(_Other):
-    """Multiplies one value by a mask wherever an affine reads it."""
+    """Multiplies what some matrices read by a mask."""
 
-    def __init__(self, inner: Interpreter, held: Value, mask: Value) -> None:
+    def __init__(self, inner: Interpreter, graph: Graph, matrices: Sequence[str], mask: Value) -> None:
         super().__init__(inner)
-        self._held, self._mask = held, mask
+        self._affines, self._matrices, self._mask = graph.affines, matrices, mask
 
     def affine(self, name: str, operands: tuple[Value, ...], width: Width, bias: bool, blocks: int) -> Value:
-        masked = tuple(o * self._mask if o is self._held else o for o in operands)
+        pairs = zip(self._affines[name][0], operands, strict=True)
+        masked = tuple(o * self._mask if m in self._matrices else o for m, o in pairs)
         return self.inner.affine(name, masked, width, bias, blocks)
+
+
+class _Feeding(_Other):
+    """Gives some affines a further operand."""
+
+    def __init__(self, inner: Interpreter, affines: set[str], operand: Value) -> None:
+        super().__init__(inner)
+        self._affines, self._operand = affines, operand
+
+    def affine(self, name: str, operands: tuple[Value, ...], width: Width, bias: bool, blocks: int) -> Value:
+        further = (self._operand,) if name in self._affines else ()
+        return self.inner.affine(name, (*operands, *further), width, bias, blocks)
 
 
 class _Projecting(_Other):
