@@ -53,7 +53,7 @@ void check_gemm(const rc_kernels *kernels, int64_t m, int64_t n, int64_t k, bool
 
 void check_gemm_tn(const rc_kernels *kernels, int64_t m, int64_t n, int64_t rows) {
   Floats a(rows * m), b(rows * n, 0.2f), c(m * n), sums(m), scratch(kernels->gemm_tn_scratch(m, n));
-  kernels->gemm_tn(m, n, 1, rows, a, 0, m, b, 0, n, c, n, sums, 0, scratch);
+  kernels->gemm_tn(m, n, 1, rows, nullptr, a, 0, m, b, 0, n, c, n, sums, 0, scratch);
   for (int64_t i = 0; i < m; i++) {
     double total = 0;
     for (int64_t r = 0; r < rows; r++) total += a[r * m + i];

@@ -10,7 +10,7 @@
 
 #include "kernels.h"
 
-#define RC_ENGINE_VERSION 2
+#define RC_ENGINE_VERSION 3
 
 #ifdef __cplusplus
 extern "C" {
@@ -42,9 +42,10 @@ typedef struct {
 typedef struct { int32_t array, column, shift, width; } rc_value;
 
 // A packed matrix and the blocks of parameters it is packed from. `transposed` = 0 packs the transpose of the stored
-// [outputs, inputs] block, so that a row times the packed matrix gives the outputs; 1 packs it as stored.
+// [outputs, inputs] block, so that a row times the packed matrix gives the outputs; 1 packs it as stored. `row` is the
+// block's first row in the caller's array.
 typedef struct { int32_t pass, k, n; } rc_matrix;
-typedef struct { int32_t matrix, slot, transposed, k0, n0, k, n; } rc_block;
+typedef struct { int32_t matrix, slot, row, transposed, k0, n0, k, n; } rc_block;
 
 // target = start + operand * matrix. start -1: zeros; start may be the target itself.
 typedef struct { int32_t operand, start, target, matrix; } rc_product;
@@ -57,10 +58,11 @@ typedef struct { int32_t pass, region, product_begin, product_end, code_begin, c
 // A carried state: `given` (external) is copied to `first` before the first step, `last` to `out` after the last one.
 typedef struct { int32_t pass, given, first, last, out; } rc_carried;
 
-// Sums over all steps and rows. kind 0: the external [M, N] of `slot` = sum of adjoint^T * operand over the pairs, and,
-// where `bias_slot` is not -1, the external [M] of it = the adjoint's sums. kind 1: only the latter. kind 2: the value
-// `target` [W] = the sum over the rows of the pair's adjoint (a value of one row a sequence), in the rows' order.
-typedef struct { int32_t pass, kind, slot, bias_slot, target, pair_begin, pair_end; } rc_sum;
+// Sums over all steps and rows. kind 0: rows [row, row + M) of the external `slot` = sum of adjoint^T * operand over the
+// pairs, and, where `bias_slot` is not -1, the elements [bias_row, bias_row + M) of it = the adjoint's sums. kind 1: only
+// the latter. kind 2: the value `target` [W] = the sum over the rows of the pair's adjoint (a value of one row a
+// sequence), in the rows' order.
+typedef struct { int32_t pass, kind, slot, row, bias_slot, bias_row, target, pair_begin, pair_end; } rc_sum;
 typedef struct { int32_t operand, adjoint, rate; } rc_pair;   // rate: 0 one row, 1 a row a sequence, 2 a row a step
 
 typedef struct {
@@ -93,7 +95,8 @@ typedef struct {
   const float *packed;            // what rc_pack wrote for the pass
   float *kept;                    // kept from pass 0 to pass 1
   float *work;                    // of this call alone
-  const int64_t *lengths;         // NULL: every row has `steps` steps (no other value is served by this version)
+  const int64_t *lengths;         // steps of each row, falling; NULL: all of them
+  int32_t late;                   // 1: rows begin at different steps and end together; 0: the other way round
 } rc_call;
 
 typedef struct rc_plan rc_plan;

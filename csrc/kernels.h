@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define RC_LANE 16
-#define RC_KERNELS_VERSION 1   // raised whenever a struct or a function below changes
+#define RC_KERNELS_VERSION 2   // raised whenever a struct or a function below changes
 
 #ifdef __cplusplus
 extern "C" {
@@ -74,13 +74,13 @@ typedef struct {
   void (*gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *packed, const float *init,
                int64_t ldi, float *c, int64_t ldc);
   // c[0:M, 0:N] (+)= sum over outer o, inner i of a[row(o, i), 0:M]^T * b[o * bo + i * bi, 0:N], exact in c and b.
-  // row(o, i) = o * ao + i * ai. Blocks of rows are summed in registers, then added to c, so a long sum keeps its
+  // row(o, i) = o * ao + i * ai. Of each o there are `inner` rows, or counts[o] where `counts` is given. Blocks of rows are summed in registers, then added to c, so a long sum keeps its
   // precision; the blocks do not depend on the caller's split of M or N over threads.
   // `column_sums` (may be NULL) receives (+)= the sums of a's columns 0:M. `accumulate` = 0 overwrites c and the sums.
   // a is read exactly.
-  void (*gemm_tn)(int64_t m, int64_t n, int64_t outer, int64_t inner, const float *a, int64_t ao, int64_t ai,
-                  const float *b, int64_t bo, int64_t bi, float *c, int64_t ldc, float *column_sums,
-                  int32_t accumulate, float *scratch);
+  void (*gemm_tn)(int64_t m, int64_t n, int64_t outer, int64_t inner, const int64_t *counts, const float *a,
+                  int64_t ao, int64_t ai, const float *b, int64_t bo, int64_t bi, float *c, int64_t ldc,
+                  float *column_sums, int32_t accumulate, float *scratch);
   int64_t (*gemm_tn_scratch)(int64_t m, int64_t n);   // floats, 64-byte aligned
   // Run the instructions in order over a tile of `rows` rows.
   void (*tape)(const rc_instruction *code, int32_t count, const rc_operand *operands, int32_t rows);

@@ -166,7 +166,7 @@ class Transposed:
         b = self.b.copy()
         scratch = aligned(kernels.gemm_tn_scratch(m, b.shape[1]))
         kernels.gemm_tn(
-            m, b.shape[1], rows // inner, inner, pointer(a), inner * a.shape[1], a.shape[1], pointer(b),
+            m, b.shape[1], rows // inner, inner, None, pointer(a), inner * a.shape[1], a.shape[1], pointer(b),
             inner * b.shape[1], b.shape[1], pointer(c), c.strides[0] // 4, pointer(sums), int(accumulate),
             pointer(scratch),
         )  # fmt: skip
@@ -211,7 +211,7 @@ def test_gemm_tn_of_no_rows_is_zero(kernels: library.Kernels) -> None:
     empty = np.zeros((0, 4), np.float32)
     scratch = aligned(kernels.gemm_tn_scratch(3, 4))
     kernels.gemm_tn(
-        3, 4, 0, 7, pointer(empty), 0, 3, pointer(empty), 0, 4, pointer(c), 4, pointer(sums), 0, pointer(scratch)
+        3, 4, 0, 7, None, pointer(empty), 0, 3, pointer(empty), 0, 4, pointer(c), 4, pointer(sums), 0, pointer(scratch)
     )
     assert not c.any() and not sums.any()
 
@@ -224,11 +224,33 @@ def test_gemm_tn_follows_rows_in_two_levels(kernels: library.Kernels) -> None:
     c = np.full((m, n), GUARD)
     scratch = aligned(kernels.gemm_tn_scratch(m, n))
     kernels.gemm_tn(
-        m, n, steps, batch, pointer(a), batch * 32, 32, pointer(b), n, steps * n, pointer(c), n, None, 0,
+        m, n, steps, batch, None, pointer(a), batch * 32, 32, pointer(b), n, steps * n, pointer(c), n, None, 0,
         pointer(scratch),
     )  # fmt: skip
     rows = a[:, :, :m].reshape(-1, m)
     assert_product(c, rows.T, b.transpose(1, 0, 2).reshape(-1, n))
+
+
+@pytest.mark.parametrize("n", [2, 18])
+@pytest.mark.parametrize("late", [False, True])
+def test_gemm_tn_takes_as_many_rows_of_each_step_as_it_is_told(kernels: library.Kernels, late: bool, n: int) -> None:
+    rng = np.random.default_rng(9)
+    steps, batch, m = 60, 9, 31
+    counts = np.sort(rng.integers(0, batch + 1, steps)) if late else np.sort(rng.integers(0, batch + 1, steps))[::-1]
+    counts = np.ascontiguousarray(counts, np.int64)
+    counts[7] = counts[8] = 0
+    a, b = normal(rng, steps, batch, 32), normal(rng, steps, batch, n)
+    alive = np.arange(batch) < counts[:, None]
+    expected_a, expected_b = a[alive][:, :m], b[alive]
+    a[~alive] = b[~alive] = np.nan
+    c, sums = np.full((m, n), GUARD), np.full(m, GUARD)
+    scratch = aligned(kernels.gemm_tn_scratch(m, n))
+    kernels.gemm_tn(
+        m, n, steps, batch, counts.ctypes.data_as(ctypes.POINTER(ctypes.c_int64)), pointer(a), batch * 32, 32,
+        pointer(b), batch * n, n, pointer(c), n, pointer(sums), 0, pointer(scratch),
+    )  # fmt: skip
+    assert_product(c, expected_a.T, expected_b)
+    assert_product(sums, expected_a.T, np.ones(len(expected_a), np.float32))
 
 
 def test_gemm_tn_has_the_same_bits_however_it_is_split(kernels: library.Kernels) -> None:

@@ -38,7 +38,8 @@ def parameters(of: Cell = several) -> dict[str, Tensor]:
 
 def bind(changed: dict[str, list[Tensor | None]], parameters_: dict[str, Tensor]) -> dict[str, int]:
     given = arrays() | changed
-    call = Call(program(several), *(tuple(given[k]) for k in ("inputs", "statics", "state")), parameters_)  # type: ignore[arg-type]
+    named = {(n,): p for n, p in parameters_.items()}
+    call = Call(program(several), *(tuple(given[k]) for k in ("inputs", "statics", "state")), named)  # type: ignore[arg-type]
     return call.widths
 
 

@@ -323,8 +323,8 @@ class Emitter:
             self.matrices[key] = len(self.tables.matrices)
             self.tables.matrices.append((self.pass_, p.k, p.n))
             for weight, transposed, k0, n0, k, n in p.blocks:
-                slot = self.tables.slot(("parameter", weight))
-                self.tables.blocks.append((self.matrices[key], slot, int(transposed), k0, n0, k, n))
+                slot, row = self.tables.rows(("parameter", weight), k if transposed else n)
+                self.tables.blocks.append((self.matrices[key], slot, row, int(transposed), k0, n0, k, n))
         start = -1 if p.start is None else self.tables.value(p.start)
         return (self.tables.value(p.operand), start, self.tables.value(p.target), self.matrices[key])
 

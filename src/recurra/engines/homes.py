@@ -201,7 +201,7 @@ class Homes:
                 groups[Kind.THREAD if inner else Kind.BLOCK].append(n)
         for kind, nodes in groups.items():
             if nodes:
-                nodes.sort(key=lambda n: (n.op != "product", self._partners(n), n.id))
+                nodes.sort(key=lambda n: (n.op != "product", self._partners(n), self._first_gradient(n), n.id))
                 width = sum(padded(self.width(n)) for n in nodes)
                 keep = KEPT if kind is Kind.TIMED else self.frame.number
                 array, column = self.tables.array(kind, width, keep), 0
@@ -223,6 +223,10 @@ class Homes:
             partners.add(link.args[0].id)
             link = link.args[1] if len(link.args) == 2 else None
         return sorted(partners)
+
+    def _first_gradient(self, n: Node) -> int:
+        """The first sum that a value enters, for sums stand in the order of their parameters."""
+        return min((u.id for u in self.users[n] if u.op in ("weight_gradient", "bias_gradient")), default=0)
 
     def _new(self, kind: Kind, n: Node, *, zero: bool = False) -> Place:
         keep = KEPT if n in self._saved_nodes else self.frame.number

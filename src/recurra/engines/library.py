@@ -6,7 +6,7 @@ from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_float, c
 from functools import cache
 from pathlib import Path
 
-KERNELS_VERSION = 1
+KERNELS_VERSION = 2
 INSTRUCTION_SETS = ("v4", "v3", "baseline")
 
 _floats = POINTER(c_float)
@@ -45,8 +45,8 @@ class Kernels(Structure):
         (
             "gemm_tn",
             CFUNCTYPE(
-                None, *[c_int64] * 4, _floats, c_int64, c_int64, _floats, c_int64, c_int64, _floats, c_int64, _floats,
-                c_int32, _floats,
+                None, *[c_int64] * 4, POINTER(c_int64), _floats, c_int64, c_int64, _floats, c_int64, c_int64, _floats,
+                c_int64, _floats, c_int32, _floats,
             ),
         ),
         ("gemm_tn_scratch", CFUNCTYPE(c_int64, c_int64, c_int64)),

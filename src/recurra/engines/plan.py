@@ -12,9 +12,10 @@ from recurra.engines import library
 from recurra.engines.emit import Emitter
 from recurra.engines.homes import Frame, Homes, is_saved
 from recurra.engines.tables import Place, Tables
+from recurra.engines.widths import Names, Slot
 from recurra.equations.program import Program, Wanted
 
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 _TABLES = (
     "arrays", "values", "matrices", "blocks", "products", "operands", "instructions", "stages", "carried", "sums",
     "pairs",
@@ -38,14 +39,15 @@ class Plan:
     Attributes:
         wanted: the gradients it gives; of the states' own it gives all, for they are carried in any case.
         slots: number of each of the caller's arrays, by key.
-        joined: names of parameters whose gradients share one array, one below the other.
+        graded: parameters that get a gradient; that of the others is zero.
     """
 
-    def __init__(self, program: Program, wanted: Wanted | None, widths: Mapping[str, int]) -> None:
+    def __init__(
+        self, program: Program, wanted: frozenset[Slot] | None, widths: Mapping[str, int], layout: tuple[Names, ...]
+    ) -> None:
         self.wanted = wanted or frozenset()
-        tables = lay_out(program, None if wanted is None else frozenset(k for k in wanted if k[0] != "state"), widths)
-        self.slots = tables.slots
-        self.joined = [key[1:] for key in tables.slots if key[0] == "gradients"]
+        tables = lay_out(program, None if wanted is None else _each(wanted), widths, layout)
+        self.slots, self.graded = tables.slots, tables.graded
         self._library = library.load()
         if self._library.rc_engine_version() != ENGINE_VERSION:
             raise library.NativeLibraryError(
@@ -97,9 +99,16 @@ class Plan:
             raise RuntimeError("the native library is of another version than these Python files; install recurra anew")
 
 
-def lay_out(program: Program, wanted: Wanted | None, widths: Mapping[str, int]) -> Tables:
+def _each(wanted: frozenset[Slot]) -> Wanted:
+    """The gradients by their own names, but those of the states, which are carried in any case."""
+    return frozenset((key[0], name) for key in wanted if key[0] != "state" for name in key[1:])
+
+
+def lay_out(
+    program: Program, wanted: Wanted | None, widths: Mapping[str, int], layout: tuple[Names, ...]
+) -> Tables:
     """The tables of a program: inference alone (None), or training with the wanted gradients."""
-    tables = Tables()
+    tables = Tables(layout)
     if wanted is None:
         Emitter(Homes(tables, program.inference, Frame(0, widths, {}, frozenset()))).run()
         return tables

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from recurra.engines.homes import Homes
-from recurra.engines.tables import Place
+from recurra.engines.tables import Place, Tables
 from recurra.equations.graph import Node, Rate
 from recurra.equations.schedule import Region
 
@@ -27,10 +27,15 @@ class _Gradient:
     biases: tuple[str, ...]
     pairs: list[tuple[Place, Place, int]]  # operand, adjoint, rate
 
-    def takes_in(self, other: _Gradient) -> bool:
-        """Whether the other's adjoint lies right behind this one's and meets the same operand."""
-        if len(self.pairs) != 1 or len(other.pairs) != 1 or bool(self.biases) != bool(other.biases):
+    def takes_in(self, other: _Gradient, tables: Tables) -> bool:
+        """Whether the other's adjoint lies right behind this one's and meets the same operand, and so do the arrays."""
+        if len(self.pairs) != 1 or len(other.pairs) != 1 or len(self.biases) != len(self.matrices) * len(other.biases):
             return False
+        for mine, others in ((self.matrices, other.matrices), (self.biases, other.biases)):
+            for name, next_name in zip(mine[-1:], others, strict=False):
+                (names, index), (next_names, next_index) = tables.stack(name), tables.stack(next_name)
+                if names is not next_names or index + 1 != next_index:
+                    return False
         (operand, left, rate), (other_operand, right, other_rate) = self.pairs[0], other.pairs[0]
         behind = (left.array, left.shift, left.column + left.width) == (right.array, right.shift, right.column)
         return behind and (operand, rate) == (other_operand, other_rate)
@@ -41,21 +46,26 @@ def write_sums(homes: Homes) -> None:
     tables = homes.tables
     nodes = [n for stage in homes.schedule.stages.get(Region.SUMS, []) for n in stage.tape]
     gradients = _gradients(homes, nodes)
+    adjoint_of = {str(n.attr): n.args[1] for n in nodes if n.op == "weight_gradient"}
     with_matrix = {bias for g in gradients for bias in g.biases}
     for g in gradients:
-        bias_slot = tables.slot(gradient_slot(g.biases)) if g.biases else -1
-        _write(homes, Sum.MATRIX, tables.slot(gradient_slot(g.matrices)), bias_slot, -1, g.pairs)
+        height = homes.width(adjoint_of[g.matrices[0]])
+        matrix = tables.rows(gradient_slot(g.matrices[0]), height)
+        bias = tables.rows(gradient_slot(g.biases[0]), height) if g.biases else (-1, 0)
+        _write(homes, Sum.MATRIX, (*matrix, *bias, -1), g.pairs)
     for n in nodes:
         if n.op == "bias_gradient" and n.attr not in with_matrix:
             pairs = [_pair(homes, a, a) for a in n.args]
-            _write(homes, Sum.BIAS, tables.slot(gradient_slot((n.attr,))), -1, -1, pairs)
+            bias = tables.rows(gradient_slot(str(n.attr)), homes.width(n))
+            _write(homes, Sum.BIAS, (-1, 0, *bias, -1), pairs)
         elif n.op == "sum_rows":
-            _write(homes, Sum.ROWS, -1, -1, tables.value(homes.at(n)), [_pair(homes, n.args[0], n.args[0])])
+            target = tables.value(homes.at(n))
+            _write(homes, Sum.ROWS, (-1, 0, -1, 0, target), [_pair(homes, n.args[0], n.args[0])])
 
 
-def gradient_slot(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The slot of one parameter's gradient, or of several that share one array."""
-    return ("gradient", "parameter", *names) if len(names) == 1 else ("gradients", *names)
+def gradient_slot(name: str) -> tuple[str, ...]:
+    """The slot of a parameter's gradient."""
+    return ("gradient", "parameter", name)
 
 
 def _gradients(homes: Homes, nodes: list[Node]) -> list[_Gradient]:
@@ -70,7 +80,7 @@ def _gradients(homes: Homes, nodes: list[Node]) -> list[_Gradient]:
     single.sort(key=lambda g: [(o.array, o.column, e.array, e.column) for o, e, _ in g.pairs])
     joined: list[_Gradient] = []
     for g in single:
-        if joined and joined[-1].takes_in(g):
+        if joined and joined[-1].takes_in(g, homes.tables):
             last = joined[-1]
             (operand, left, rate), (_, right, _) = last.pairs[0], g.pairs[0]
             wide = replace(left, width=left.width + right.width)
@@ -85,8 +95,9 @@ def _pair(homes: Homes, operand: Node, adjoint: Node) -> tuple[Place, Place, int
 
 
 def _write(
-    homes: Homes, kind: Sum, slot: int, bias_slot: int, target: int, pairs: list[tuple[Place, Place, int]]
+    homes: Homes, kind: Sum, goals: tuple[int, int, int, int, int], pairs: list[tuple[Place, Place, int]]
 ) -> None:
+    """`goals`: the matrix's slot and row, the bias's, and the value."""
     tables, start = homes.tables, len(homes.tables.pairs)
     tables.pairs.extend((tables.value(o), tables.value(e), rate) for o, e, rate in pairs)
-    tables.sums.append((homes.frame.number, int(kind), slot, bias_slot, target, start, len(tables.pairs)))
+    tables.sums.append((homes.frame.number, int(kind), *goals, start, len(tables.pairs)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from recurra.engines.widths import Names, Slot
+
 LANE = 16
 """Floats to which the rows of engine-owned arrays are padded."""
 
@@ -48,14 +50,19 @@ def padded(width: int) -> int:
 
 
 Row = tuple[int, ...]
-Slot = tuple[str, ...]
-"""What one of the caller's arrays is."""
 
 
 @dataclass
 class Tables:
-    """Rows of int32, one list a table; the order of the fields is that of the C structs."""
+    """Rows of int32, one list a table; the order of the fields is that of the C structs.
 
+    Attributes:
+        layout: the names of each of the caller's arrays of parameters.
+        slots: number of each of the caller's arrays.
+        graded: parameters that get a gradient.
+    """
+
+    layout: tuple[Names, ...] = ()
     arrays: list[Row] = field(default_factory=list[Row])
     values: list[Row] = field(default_factory=list[Row])
     matrices: list[Row] = field(default_factory=list[Row])
@@ -69,6 +76,7 @@ class Tables:
     pairs: list[Row] = field(default_factory=list[Row])
     constants: list[float] = field(default_factory=list[float])
     slots: dict[Slot, int] = field(default_factory=dict[Slot, int])
+    graded: set[str] = field(default_factory=set[str])
     _values: dict[Place, int] = field(default_factory=dict[Place, int])
     _externals: dict[Slot, int] = field(default_factory=dict[Slot, int])
     _constants: dict[float, int] = field(default_factory=dict[float, int])
@@ -93,10 +101,32 @@ class Tables:
         return self.slots.setdefault(key, len(self.slots))
 
     def external(self, key: Slot, width: int) -> Place:
-        """The place of one of the caller's arrays."""
+        """The place of one of the caller's values."""
+        index = 0
+        parameter = key[:-1] in (("parameter",), ("gradient", "parameter"))
+        if parameter:
+            self._note_gradient(key)
+            names, index = self.stack(key[-1])
+            key = (*key[:-1], *names)
         if key not in self._externals:
-            self._externals[key] = self.array(Kind.EXTERNAL, width, KEPT, slot=self.slot(key))
-        return Place(self._externals[key], 0, width)
+            columns = width * len(names) if parameter else width
+            self._externals[key] = self.array(Kind.EXTERNAL, columns, KEPT, slot=self.slot(key))
+        return Place(self._externals[key], index * width, width)
+
+    def rows(self, key: Slot, height: int) -> tuple[int, int]:
+        """The array in which a parameter or its gradient lies, and its first row there, of parameters of one height."""
+        self._note_gradient(key)
+        names, index = self.stack(key[-1])
+        return self.slot((*key[:-1], *names)), index * height
+
+    def stack(self, name: str) -> tuple[Names, int]:
+        """The parameters that share an array with this one, and its place among them."""
+        names = next(names for names in self.layout if name in names)
+        return names, names.index(name)
+
+    def _note_gradient(self, key: Slot) -> None:
+        if key[:-1] == ("gradient", "parameter"):
+            self.graded.add(key[-1])
 
     def constant(self, value: float) -> Place:
         """The place of a number."""

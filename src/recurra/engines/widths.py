@@ -15,6 +15,42 @@ from recurra.equations.program import Program
 Names = tuple[str, ...]
 """One parameter, or several whose arrays lie one below the other in one."""
 
+Slot = tuple[str, ...]
+"""What one of the caller's arrays is: its kind, and its name or names."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A call without its arrays."""
+
+    program: Program
+    layout: tuple[Names, ...]
+    lengths: Tensor | None
+    reverse: bool
+
+    @property
+    def keys(self) -> tuple[Slot, ...]:
+        """What each of the call's tensors is, in their order."""
+        known: dict[object, tuple[Slot, ...]] = self.program.__dict__.setdefault("tensor_keys", {})
+        if self.layout not in known:
+            cell = self.program.cell
+            declared = (("input", cell.inputs), ("static", cell.statics), ("state", cell.states))
+            known[self.layout] = (
+                *[(kind, name) for kind, names in declared for name in names],
+                *[("parameter", *names) for names in self.layout],
+            )
+        return known[self.layout]
+
+    def call(self, tensors: Sequence[Tensor | None]) -> Call:
+        """The call whose tensors these are."""
+        cell, given = self.program.cell, list(tensors)
+        inputs = [given.pop(0) for _ in cell.inputs]
+        statics = [given.pop(0) for _ in cell.statics]
+        state = [given.pop(0) for _ in cell.states]
+        parameters = dict(zip(self.layout, given, strict=True))
+        # Of all tensors only states may be None.
+        return Call(self.program, tuple(inputs), tuple(statics), tuple(state), parameters, self.lengths, self.reverse)  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True)
 class Call:
@@ -55,7 +91,7 @@ class Call:
         """
         # Shapes that have passed once pass again.
         known: dict[object, dict[str, int]] = self.program.__dict__.setdefault("known_widths", {})
-        shapes = (self.layout, *[None if t is None else t.shape for t in self.tensors])
+        shapes = (tuple(self.parameters), *[None if t is None else t.shape for t in self.tensors])
         if shapes not in known:
             known[shapes] = _Widths(self).bind()
         return known[shapes]
@@ -83,9 +119,8 @@ class Call:
             )
 
     @cached_property
-    def layout(self) -> tuple[Names, ...]:
-        """The names of each array of parameters."""
-        return tuple(self.parameters)
+    def setting(self) -> Setting:
+        return Setting(self.program, tuple(self.parameters), self.lengths, self.reverse)
 
     @cached_property
     def named(self) -> dict[str, Tensor]:

@@ -183,10 +183,13 @@ def adjoint(traced: Traced, wanted: Set[Key]) -> dict[Key, Node]:
             for operand, share in derivative(node, d):
                 if operand in needed:
                     work.shares.setdefault(operand, []).append(share)
-    for weight, pairs in work.weights.items():
-        work.result["parameter", weight] = g.node("weight_gradient", pairs, weight, rate=Rate.ONCE)
-    for bias, ds in work.biases.items():
-        work.result["parameter", bias] = g.node("bias_gradient", ds, bias, rate=Rate.ONCE, width=ds[0].width)
+    # In the order in which the cell declares them, whatever the order in which adjoints were found.
+    for name in g.parameters:
+        if name in work.weights:
+            work.result["parameter", name] = g.node("weight_gradient", work.weights[name], name, rate=Rate.ONCE)
+        elif name in work.biases:
+            ds = work.biases[name]
+            work.result["parameter", name] = g.node("bias_gradient", ds, name, rate=Rate.ONCE, width=ds[0].width)
     for leaf in traced.states:
         work.result.setdefault(leaf.attr, broaden(g.constant(0.0), leaf.width))
     return work.result
