@@ -5,9 +5,9 @@ from recurra.equations import Value, affine, cell, vector
 
 
 @cell(state=("h",))
-def elman(x: Value, h: Value, *, activation: str = "tanh"):
+def elman(x: Value, h: Value, *, activation: str = "tanh", bias: bool = True):
     """Simple recurrent network (Elman 1990, "Finding structure in time")."""
-    h = nonlinear(activation)(affine("h", x, h))
+    h = nonlinear(activation)(affine("h", x, h, bias=bias))
     return h, (h,)
 
 

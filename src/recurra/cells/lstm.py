@@ -4,12 +4,12 @@ from recurra.equations import Value, affine, cell, sigmoid, tanh
 
 
 @cell(state=("h", "c"))
-def lstm(x: Value, h: Value, c: Value):
+def lstm(x: Value, h: Value, c: Value, *, bias: bool = True):
     """Long short-term memory with a forget gate (Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000)."""
-    i = sigmoid(affine("i", x, h))
-    f = sigmoid(affine("f", x, h))
-    g = tanh(affine("g", x, h))
-    o = sigmoid(affine("o", x, h))
+    i = sigmoid(affine("i", x, h, bias=bias))
+    f = sigmoid(affine("f", x, h, bias=bias))
+    g = tanh(affine("g", x, h, bias=bias))
+    o = sigmoid(affine("o", x, h, bias=bias))
     c = f * c + i * g
     h = o * tanh(c)
     return h, (h, c)
@@ -60,12 +60,12 @@ def coupled_lstm(x: Value, h: Value, c: Value):
 
 
 @cell(state={"h": "P", "c": "H"})
-def projected_lstm(x: Value, h: Value, c: Value):
+def projected_lstm(x: Value, h: Value, c: Value, *, bias: bool = True):
     """LSTM that projects its output to a width P of its own, and feeds that back (Sak, Senior & Beaufays 2014)."""
-    i = sigmoid(affine("i", x, h))
-    f = sigmoid(affine("f", x, h))
-    g = tanh(affine("g", x, h))
-    o = sigmoid(affine("o", x, h))
+    i = sigmoid(affine("i", x, h, bias=bias))
+    f = sigmoid(affine("f", x, h, bias=bias))
+    g = tanh(affine("g", x, h, bias=bias))
+    o = sigmoid(affine("o", x, h, bias=bias))
     c = f * c + i * g
     h = affine("p", o * tanh(c), width="P", bias=False)
     return h, (h, c)
