@@ -6,14 +6,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recurra.engines.check import check_cell as check_cell
     from recurra.equations import CellError as CellError
     from recurra.equations import cell as cell
     from recurra.layers import Recurrent as Recurrent
+    from recurra.layers import Stepper as Stepper
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"Recurrent": "recurra.layers", "cell": "recurra.equations", "CellError": "recurra.equations"}
-__all__ = ["CellError", "Recurrent", "cell"]
+_PUBLIC = {
+    "Recurrent": "recurra.layers",
+    "Stepper": "recurra.layers",
+    "cell": "recurra.equations",
+    "CellError": "recurra.equations",
+    "check_cell": "recurra.engines.check",
+}
+__all__ = ["CellError", "Recurrent", "Stepper", "cell", "check_cell"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recurra.cli.predict import write
 from recurra.cli.progress import follow
-from recurra.cli.train import INTERRUPTED, conclude
+from recurra.cli.train import INTERRUPTED, conclude, own_cell
 
 _CHARACTERS = 1_500_000  # of source to learn from: more than a minute can read, and opened in no time
 _PROMPT = "def "
@@ -40,7 +40,7 @@ def demo(*words: str, seconds: float = 55.0) -> int:
     seconds
         Time to train.
     """
-    from recurra import tasks
+    from recurra import cells, tasks
     from recurra.decoding import Sampler
     from recurra.training import session
     from recurra.training.config import build_config
@@ -52,6 +52,9 @@ def demo(*words: str, seconds: float = 55.0) -> int:
     replace_file(data, text.encode())
     print(f"Learning to write Python from {len(text):,} characters of {files} files of this machine's library, {data}")
 
+    own = own_cell(list(words))
+    if own is not None:
+        cells.load(own)
     task_class = tasks.get("lm")
     defaults = [f"data={data}", f"train.seconds={seconds}", *_SETTINGS]
     config = build_config(task_class.Config, None, [*defaults, *words])
@@ -61,12 +64,12 @@ def demo(*words: str, seconds: float = 55.0) -> int:
     finally:
         observer.close()
     if ended.interrupted:
-        conclude(ended)
+        conclude(ended, own)
         return INTERRUPTED
     print(f"\nWhat it writes now, after {_PROMPT!r}:\n")
     write(ended.folder, _PROMPT, Sampler(temperature=0.6), _SHOWN, config.seed)
     print()
-    conclude(ended)
+    conclude(ended, own)
     _propose(ended.folder, data)
     return 0
 

@@ -1,22 +1,30 @@
 """Commands that tell: the cells and their equations, and what this machine offers."""
 
 
-def cells(name: str | None = None, /, *, latex: bool = False) -> None:
+def cells(name: str | None = None, /, *, latex: bool = False, check: bool = False) -> None:
     """List the cells, or print the equations of one.
 
     Parameters
     ----------
     name
-        The cell to print.
+        The cell to print; one of your own as mycell.py:mycell, whose file is run.
     latex
         Print its equations as LaTeX.
+    check
+        Run it on every engine as well, and compare outputs and gradients with the reference in float64.
     """
     from recurra import cells as zoo
     from recurra import equations
 
     if name is not None:
+        if zoo.is_file(name):
+            zoo.load(name)
         cell = zoo.get(name)
         print(equations.latex(cell) if latex else equations.unicode(cell))
+        if check:
+            from recurra.engines.check import check_cell
+
+            print(f"\n{check_cell(cell)}")
         return
     names = zoo.names()
     width = max(map(len, names))

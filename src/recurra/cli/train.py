@@ -19,6 +19,7 @@ _RECIPES = (".yaml", ".yml")
 def train(
     *words: str,
     resume: Path | None = None,
+    cell: str | None = None,
     settings: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Train a model, from data to a run folder with a report.
@@ -35,14 +36,19 @@ def train(
         Task and data, or a recipe; then settings as key=value.
     resume
         Run folder to go on with.
+    cell
+        With --resume, where the model's cell is of your own: the file to run for it, as mycell.py:mycell.
     settings
         Print every setting with its default and meaning, and stop.
     """
-    from recurra import tasks
+    from recurra import cells, tasks
     from recurra.training import session
 
     places = [word for word in words if "=" not in word]
     values = [word for word in words if "=" in word]
+    own = cell or own_cell(values)
+    if own is not None:
+        cells.load(own)
     if settings:
         _print_settings(tasks.get(places[0] if places else "lm").Config)
         return 0
@@ -53,23 +59,33 @@ def train(
                 raise ConfigError(
                     f"{places[0]!r} is not understood: with --resume only settings, key=value, can follow"
                 )
-            ended = session.resume(resume, values, tasks.get, observer)
+            ended = session.resume(resume, values, tasks.get, observer, cell=cell)
         else:
+            if cell is not None:
+                raise ConfigError(f"--cell goes with --resume; for a new run, write model.cell={cell}")
             ended = session.begin(*_prepared(places, values), observer)
     finally:
         observer.close()
     if ended.writer:
-        conclude(ended)
+        conclude(ended, own)
         if not ended.interrupted:
-            folder = shlex.quote(str(ended.folder))
+            folder = shlex.quote(str(ended.folder)) + _own(own)
             print(f"write:    recurra generate {folder}")
             print(f"measure:  recurra evaluate {folder} FILE")
             print(f"train on: {_start(ended)} train --resume {folder} train.steps={2 * ended.outcome.step}")
     return INTERRUPTED if ended.interrupted else 0
 
 
-def conclude(ended: "Ended") -> None:
-    """Write the report, and say how the run ended and, where it was interrupted, how to go on."""
+def own_cell(values: list[str]) -> str | None:
+    """The cell of the user's own that settings given by hand name: the file in it is run, as they ask."""
+    from recurra import cells
+
+    names = [value for key, _, value in (word.partition("=") for word in values) if key == "model.cell"]
+    return names[-1] if names and cells.is_file(names[-1]) else None
+
+
+def conclude(ended: "Ended", cell: str | None = None) -> None:
+    """Write the report, and say how the run ended and, where it was interrupted, how to go on (with a file's `cell`)."""
     from recurra.inspect.report import write_report
 
     outcome = ended.outcome
@@ -78,7 +94,7 @@ def conclude(ended: "Ended") -> None:
     best = f"; best validation {outcome.best:.4f} nats at step {outcome.best_step:,}" if outcome.best_step else ""
     if ended.interrupted:
         print(f"interrupted at step {outcome.step:,} after {time}, everything is saved{best}")
-        print(f"go on:    {_start(ended)} train --resume {shlex.quote(str(ended.folder))}")
+        print(f"go on:    {_start(ended)} train --resume {shlex.quote(str(ended.folder))}{_own(cell)}")
         return
     early = ", stopped early" if outcome.reason == "patience" else ""
     print(f"{outcome.step:,} steps in {time}{early}{best}")
@@ -114,6 +130,10 @@ def _print_settings(schema: type) -> None:
     for setting in settings(schema):
         default = "null" if setting.default is None else setting.default
         print(f"{setting.key}={default}\n    {setting.help} ({setting.kind})")
+
+
+def _own(cell: str | None) -> str:
+    return f" --cell {shlex.quote(cell)}" if cell else ""
 
 
 def _start(ended: "Ended") -> str:

@@ -66,12 +66,17 @@ def choose(call: Call, engine: str) -> tuple[str, str]:
     check_engine(engine)
     if engine == "eager":
         return "eager", "it was asked for"
-    obstacle = _missing_library() or native.obstacle(call)
-    if obstacle is None:
+    reason = obstacle(call)
+    if reason is None:
         return "native", "it was asked for" if engine == "native" else "it serves float32 on the CPU"
     if engine == "native":
-        raise ValueError(f"the native engine cannot serve this call: {obstacle}. Use engine='eager' or 'auto'")
-    return "eager", f"the native engine cannot serve this: {obstacle}"
+        raise ValueError(f"the native engine cannot serve this call: {reason}. Use engine='eager' or 'auto'")
+    return "eager", f"the native engine cannot serve this: {reason}"
+
+
+def obstacle(call: Call) -> str | None:
+    """Why the native engine cannot serve a call, or None."""
+    return _missing_library() or native.obstacle(call)
 
 
 def check_engine(engine: str) -> None:

@@ -164,7 +164,7 @@ def _equations(run: Run) -> str:
     try:
         cell = cells.get(name)
     except ValueError:
-        # A cell of the user's own, defined in a program that is not running now.
+        # A cell of the user's own, from a file or a program that is not running now.
         return page.paragraph(
             f"The cell {name} is not one of the library's own, so its equations cannot be shown here."
         )
@@ -180,6 +180,9 @@ def _equations(run: Run) -> str:
 
 def _commands(run: Run) -> str:
     folder = shlex.quote(str(run.folder))
+    cell = str(run.setting("model.cell"))
+    if cells.is_file(cell):
+        folder += f" --cell {shlex.quote(cell)}"
     data = shlex.quote(str(run.config.get("data") or "DATA"))
     pieces = []
     if run.task == "lm":

@@ -9,7 +9,10 @@ from recurra.tasks.config import ConfigError, OptimizerConfig, TrainConfig, requ
 class ModelConfig:
     """The model: embedding, a stack of recurrent layers of one cell, output layer."""
 
-    cell: str = setting("lstm", "the recurrent cell, by name; `recurra cells` lists them")
+    cell: str = setting(
+        "lstm",
+        "the recurrent cell: one that `recurra cells` lists, with options in brackets, or FILE.py:NAME, one of your own",
+    )
     hidden: int = setting(256, "width of each recurrent layer, in units")
     layers: int = setting(1, "number of recurrent layers")
     embedding: int = setting(128, "width of the embedding, in units")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from recurra.cells import is_file
 from recurra.tasks.base import Task
 from recurra.tasks.config import ConfigError
 from recurra.training.config import RESUMABLE, build_config, read_recipe, split_word
@@ -61,15 +62,18 @@ def begin(task_class: type[Task], config: Any, observer: Observer, *, label: str
     return Ended(run.path, outcome, ranks.world, ranks.writer)
 
 
-def resume(path: Path, words: Iterable[str], find_task: FindTask, observer: Observer) -> Ended:
+def resume(
+    path: Path, words: Iterable[str], find_task: FindTask, observer: Observer, *, cell: str | None = None
+) -> Ended:
     """Go on with the run in the folder `path`, with the settings `words` (`key=value`) changed.
 
-    `find_task` gives the class of the task by its name. Raises what `begin` raises, and CheckpointError.
+    `find_task` gives the class of the task by its name, `cell` is where a cell of the user's own was loaded from.
+    Raises what `begin` raises, and CheckpointError.
     """
     ranks = Ranks.join()
     run = RunFolder.resume(path) if ranks.writer else RunFolder.existing(path, writer=False)
     try:
-        task_class, config = load_config(path, find_task, _allowed(words))
+        task_class, config = load_config(path, find_task, _allowed(words), cell=cell)
         device = choose_device(config.train.device, ranks)
         task = task_class.open(config)
         model = task.model().to(device)
@@ -80,20 +84,36 @@ def resume(path: Path, words: Iterable[str], find_task: FindTask, observer: Obse
     return Ended(run.path, outcome, ranks.world, ranks.writer)
 
 
-def load_config(path: Path, find_task: FindTask, words: Iterable[str] = ()) -> tuple[type[Task], Any]:
+def load_config(
+    path: Path, find_task: FindTask, words: Iterable[str] = (), *, cell: str | None = None
+) -> tuple[type[Task], Any]:
     """The task's class and the configuration of the run folder `path`.
+
+    A run whose cell is in a file never runs that file: `cell` names one that was loaded, in its place.
 
     Raises ConfigError, RunFolderError.
     """
     RunFolder.existing(path)
     recipe = read_recipe(path / "config.yaml")
     task_class = find_task(str(recipe.get("task")))
-    return task_class, build_config(task_class.Config, recipe, words)
+    config = build_config(task_class.Config, recipe, words)
+    if cell is not None:
+        if not is_file(config.model.cell):
+            raise ConfigError(
+                f"{path} was trained with the cell {config.model.cell}, which is in no file: leave out --cell"
+            )
+        config.model.cell = cell
+    return task_class, config
 
 
-def load_model(path: Path, find_task: FindTask, device: str = "auto") -> tuple[Task, nn.Module]:
-    """The task and the best model of the run folder `path`, ready to predict. Raises ConfigError, CheckpointError, …"""
-    task_class, config = load_config(path, find_task)
+def load_model(
+    path: Path, find_task: FindTask, device: str = "auto", *, cell: str | None = None
+) -> tuple[Task, nn.Module]:
+    """The task and the best model of the run folder `path`, ready to predict; for `cell` see `load_config`.
+
+    Raises ConfigError, CheckpointError, …
+    """
+    task_class, config = load_config(path, find_task, cell=cell)
     task = task_class.load(config, path)
     model = task.model()
     RunFolder.existing(path).load_model(model)
