@@ -85,7 +85,7 @@ def own_cell(values: list[str]) -> str | None:
 
 
 def conclude(ended: "Ended", cell: str | None = None) -> None:
-    """Write the report, and say how the run ended and, where it was interrupted, how to go on (with a file's `cell`)."""
+    """Write the report, and say how the run ended and, where it was interrupted, how to go on (`cell`: of a file)."""
     from recurra.inspect.report import write_report
 
     outcome = ended.outcome

@@ -11,7 +11,7 @@ class ModelConfig:
 
     cell: str = setting(
         "lstm",
-        "the recurrent cell: one that `recurra cells` lists, with options in brackets, or FILE.py:NAME, one of your own",
+        "the recurrent cell: one that `recurra cells` lists, options in brackets, or FILE.py:NAME, one of your own",
     )
     hidden: int = setting(256, "width of each recurrent layer, in units")
     layers: int = setting(1, "number of recurrent layers")
