@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from recurra.equations.program import Program
 
 @cell(state=("h",))
 def torch_gru(x: Value, h: Value, *, bias: bool = True):
-    """Gated recurrent unit with the reset after the recurrent product and, as torch.nn.GRU has it, two biases a gate."""
+    """Gated recurrent unit, reset after the recurrent product, with two biases a gate, as torch.nn.GRU has it."""
 
     def gate(name: str) -> Value:
         total = affine(name, x, h, bias=False)
@@ -69,5 +70,5 @@ def torch_cell(mode: str, bias: bool, projected: bool = False) -> TorchCell:
     return TorchCell(program, (*arrays, ("U_p",)) if projected else arrays, adds_biases=bias)
 
 
-def _program(base: Cell, **options: object) -> Program:
+def _program(base: Cell, **options: Any) -> Program:
     return Program(base.with_options(**options))
