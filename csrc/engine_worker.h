@@ -198,11 +198,15 @@ class rc_worker {
   void copy(int32_t to, int32_t from, bool earliest) {
     const rc_value &t = plan_.values[to], &f = plan_.values[from];
     if (plan_.arrays[t.array].kind == RC_EXTERNAL && !call_.externals[plan_.arrays[t.array].slot].p) return;
-    for (int64_t r = 0; r < rows_; r++) {
+    // By the kernels, as all that a pass does: a stepper takes a pass for what it asks of them.
+    const rc_instruction move = {RC_COPY, t.width, 0, 1, -1, -1};
+    const int64_t together = call_.lengths ? 1 : rows_;
+    for (int64_t r = 0; r < rows_; r += together) {
       int64_t low, high;
       steps_of(r, low, high);
       const int64_t step = earliest ? low : high - 1;
-      memcpy(at(t, r, step), at(f, r, step), sizeof(float) * static_cast<size_t>(t.width));
+      const rc_operand operands[2] = {{at(t, r, step), row_step(t), 0, 1}, {at(f, r, step), row_step(f), 0, 1}};
+      kernels_.tape(&move, 1, operands, static_cast<int32_t>(together));
     }
   }
 

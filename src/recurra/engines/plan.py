@@ -79,6 +79,11 @@ class Plan:
         if handle is not None:
             self._library.rc_plan_free(handle)
 
+    @property
+    def address(self) -> int:
+        """Where the library holds it, as long as this object lives."""
+        return int(self._handle.value or 0)
+
     def packed_floats(self, pass_: int) -> int:
         return int(self._library.rc_packed_floats(self._handle, pass_))
 
