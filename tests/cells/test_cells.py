@@ -85,7 +85,7 @@ def test_equals_torch(name: str, engine: str):
     for a, b in zip(final, last if isinstance(last, tuple) else (last,), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
     array = "W_h" if gates == "h" else "W"
-    (found,) = torch.autograd.grad(output.square().sum(), layer.layers[0][array])
+    (found,) = torch.autograd.grad(output.square().sum(), layer.layers[0].get_parameter(array))
     (theirs,) = torch.autograd.grad(expected.square().sum(), twin.weight_ih_l0)
     torch.testing.assert_close(found, theirs, rtol=1e-4, atol=1e-4)
 

@@ -1,7 +1,10 @@
 """Torch modules around the engines."""
 
 from recurra.engines.native import Prepacked
+from recurra.layers.initialisation import Initialisation
+from recurra.layers.normalisation import Normalisation
 from recurra.layers.recurrent import Recurrent, State
+from recurra.layers.regularisation import Regularisation
 from recurra.layers.stepper import Stepper
 
-__all__ = ["Prepacked", "Recurrent", "State", "Stepper"]
+__all__ = ["Initialisation", "Normalisation", "Prepacked", "Recurrent", "Regularisation", "State", "Stepper"]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from recurra import cells
-from recurra.engines.sweep import check_engine, sweep
-from recurra.engines.widths import Names
+from recurra.engines.sweep import check_engine
 from recurra.equations import Cell
-from recurra.equations.graph import columns
 from recurra.equations.program import Program
-from recurra.layers.parameters import find, stacks
+from recurra.layers.design import Design
+from recurra.layers.initialisation import Initialisation
+from recurra.layers.layer import Layer
+from recurra.layers.normalisation import Norm, Normalisation
+from recurra.layers.regularisation import Regularisation
+from recurra.layers.rows import Rows, rows
 
 State = tuple[Tensor, ...]
-"""One tensor for each state of the cell, ``[L, B, W]`` each."""
+"""One tensor for each state of the cell, ``[L, B, W]`` each; ``[2L, B, W]`` in both directions."""
 
 
 class Recurrent(nn.Module):
@@ -25,8 +28,7 @@ class Recurrent(nn.Module):
 
     The state goes in and comes out; nothing is hidden. The parameters of a layer are stacked by kind, as in torch.nn:
     ``layers.0.W`` ``[4H, I]`` holds an LSTM's ``W_i``, ``W_f``, ``W_g`` and ``W_o`` one below the other, in the order
-    of the equations; :meth:`parameter` finds each by its own name. All start uniform in ±1/√H unless the equations give
-    a start of their own (a layer norm's gain).
+    of the equations; :meth:`parameter` finds each by its own name. Layers that run backwards are in ``reverse_layers``.
 
     Args:
         cell: a cell, or the name of one in the zoo.
@@ -34,15 +36,26 @@ class Recurrent(nn.Module):
         hidden_size: H, units of each layer.
         num_layers: L.
         widths: columns of what else the cell has a width for, such as ``{"P": 64}`` of a projection.
+        static_size: S, columns of a vector given once a sequence, which every layer reads at every step beside its
+            input; 0 is none.
+        bidirectional: a second set of layers reads each row from its end; the outputs of the two lie side by side, and
+            every layer but the first reads both.
+        residual: each layer adds what it reads to what it gives. The first one does so if its input is as wide as its
+            output, and else goes without.
+        causal: a promise that no output depends on a later input, kept by refusing options that would break it.
         dropout: chance with which an element between two layers is set to zero while training.
+        regularisation: what is dropped inside the loop.
+        normalisation: what is normalised, and over what.
+        initialisation: what parameters start from: uniform in ±1/√H, as in torch.nn, where it says nothing else. A
+            value that the equations give (a layer norm's gain) goes first.
         engine: "auto" takes the fastest engine that serves the call; or the name of one.
 
     Raises:
-        ValueError: a size below 1, a dropout outside [0, 1), an unknown cell or engine, or a cell that cannot be
-            stacked so.
+        ValueError: a size below 1, a dropout outside [0, 1), an unknown cell or engine, a cell that cannot be stacked
+            so, or options that the cell or another option has no place for.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the settings of a stack, all but the first three by keyword
         self,
         cell: str | Cell,
         input_size: int,
@@ -50,153 +63,222 @@ class Recurrent(nn.Module):
         *,
         num_layers: int = 1,
         widths: Mapping[str, int] | None = None,
+        static_size: int = 0,
+        bidirectional: bool = False,
+        residual: bool = False,
+        causal: bool = False,
         dropout: float = 0.0,
+        regularisation: Regularisation | None = None,
+        normalisation: Normalisation | None = None,
+        initialisation: Initialisation | None = None,
         engine: str = "auto",
     ) -> None:
         super().__init__()
         for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
             if size < 1:
                 raise ValueError(f"{name} is {size}; expected at least 1")
+        if static_size < 0:
+            raise ValueError(f"static_size is {static_size}; expected the columns of a static input, or 0")
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout is {dropout}; expected a probability from 0 up to, not including, 1")
-        self.cell = cells.get(cell) if isinstance(cell, str) else cell
-        self.program = Program(self.cell)
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         check_engine(engine)
-        self.dropout, self.engine, self.widths = dropout, engine, dict(widths or {})
-        self.output_size = self._width(self.program.traced.output.width)
-        if len(self.cell.inputs) != 1 or self.cell.statics:
-            raise ValueError(
-                f"cell {self.cell.name} takes {', '.join((*self.cell.inputs, *self.cell.statics))}; "
-                "a stack feeds one input"
-            )
-        if "I" in self.cell.states.values() and num_layers > 1 and self.output_size != input_size:
-            raise ValueError(
-                f"cell {self.cell.name} has a state as wide as its input, so all layers of a stack need inputs of one "
-                f"width; here they have {input_size} and {self.output_size}: make them equal, or take one layer"
-            )
-        for width in self.cell.states.values():
-            self._state_width(width)
-        self._stacks = stacks(self.program)
-        self.layers = nn.ModuleList(
-            nn.ParameterDict(self._new_parameters(input_size if k == 0 else self.output_size))
-            for k in range(num_layers)
-        )
+        self.cell = cells.get(cell) if isinstance(cell, str) else cell
+        sizes = {**(widths or {}), "H": hidden_size, **({"S": static_size} if static_size else {})}
+        self.design = Design(self.cell, sizes, regularisation, normalisation, initialisation or Initialisation())
+        self.input_size, self.hidden_size, self.num_layers, self.static_size = (
+            input_size, hidden_size, num_layers, static_size,
+        )  # fmt: skip
+        self.bidirectional, self.residual, self.causal = bidirectional, residual, causal
+        self.dropout, self.engine = dropout, engine
+        self.directions = 2 if bidirectional else 1
+        self.output_size = self.directions * self.design.width(self.program.traced.output.width, input_size)
+        self._check_stack()
+        inputs = [input_size] + [self.output_size] * (num_layers - 1)
+        self.layers = nn.ModuleList(Layer(self.design, i, reverse=False) for i in inputs)
+        self.reverse_layers = nn.ModuleList(Layer(self.design, i, reverse=True) for i in inputs if bidirectional)
+        between = normalisation is not None and normalisation.place == "between"
+        self.norms = nn.ModuleList(Norm(normalisation, i) for i in inputs[1:] if between)  # type: ignore[arg-type]
         self.reset_parameters()
 
-    def _width(self, width: str | int, inputs: int | None = None) -> int:
-        sizes = {**self.widths, "H": self.hidden_size}
-        if inputs is not None:
-            sizes["I"] = inputs
-        try:
-            return columns(width, sizes)
-        except KeyError:
+    def _check_stack(self) -> None:
+        """Raise ValueError where layers and options do not fit together."""
+        name, norm = self.cell.name, self.design.normalisation
+        single = self.num_layers == 1
+        if "I" in self.cell.states.values() and not single and self.output_size != self.input_size:
             raise ValueError(
-                f"cell {self.cell.name} has a width {width}, which this layer cannot know; give it: "
-                f"widths={{{str(width)!r}: …}}"
-            ) from None
+                f"cell {name} has a state as wide as its input, so all layers of a stack need inputs of one width; "
+                f"here they have {self.input_size} and {self.output_size}: make them equal, or take one layer"
+            )
+        if self.residual and single and self.input_size != self.output_size:
+            raise ValueError(
+                f"residual=True with one layer from {self.input_size} to {self.output_size} columns adds nothing; make "
+                "them equal, or stack layers"
+            )
+        if norm is not None and norm.place == "between" and single:
+            raise ValueError("normalisation between layers needs two of them; take place='projection', or stack layers")
+        if norm is not None and norm.place == "recurrent" and self.engine == "native":
+            raise ValueError("batch normalisation inside the loop runs step by step; take engine='auto' or 'eager'")
+        obstacle = self._looks_ahead()
+        if self.causal and obstacle is not None:
+            raise ValueError(f"causal=True promises that no output depends on a later input, but {obstacle}")
 
-    def _state_width(self, width: str | int) -> int:
-        """Columns of a state, the same in all layers."""
-        return self._width(width, self.input_size)
+    def _looks_ahead(self) -> str | None:
+        """Why an output depends on later inputs, or None."""
+        norm = self.design.normalisation
+        if self.bidirectional:
+            return "a bidirectional layer reads them all: take bidirectional=False"
+        if norm is not None and norm.over_time:
+            return f"{norm.kind} statistics over time read them all: take over_time=False"
+        return None
 
-    def _new_parameters(self, inputs: int) -> dict[str, nn.Parameter]:
-        new: dict[str, nn.Parameter] = {}
-        for array, names in self._stacks.items():
-            rows, *columns = (self._width(w, inputs) for w in self.program.parameters[names[0]].shape)
-            new[array] = nn.Parameter(torch.empty(len(names) * rows, *columns))
-        return new
+    def _in_order(self) -> Iterator[Layer]:
+        """The layers in the order of the state: from the lowest up, in both directions first forwards."""
+        for k in range(self.num_layers):
+            yield cast(Layer, self.layers[k])
+            if self.bidirectional:
+                yield cast(Layer, self.reverse_layers[k])
 
-    def parameter(self, layer: int, name: str) -> Tensor:
+    @property
+    def program(self) -> Program:
+        """The program whose parameters a layer has."""
+        return self.design.program
+
+    def parameter(self, layer: int, name: str, *, reverse: bool = False) -> Tensor:
         """A parameter by its name in the equations: a view of its rows in the array that holds it.
 
         Args:
             layer: which layer, from 0.
             name: the name in the equations: ``"W_i"``.
+            reverse: whether the layer is the one that runs backwards.
 
         Raises:
             ValueError: the cell has no such parameter.
         """
-        return find(self._arrays(layer), self._stacks, name)
+        return cast(Layer, (self.reverse_layers if reverse else self.layers)[layer]).parameter(name)
 
-    def _arrays(self, layer: int) -> dict[str, nn.Parameter]:
-        return dict(self.layers[layer].items())  # type: ignore[operator]  # a ParameterDict
-
-    def reset_parameters(self, bound: float | None = None) -> None:
-        """Draw every parameter anew.
-
-        Args:
-            bound: uniform from −bound to bound; None is 1/√H.
-        """
-        bound = 1.0 / math.sqrt(self.hidden_size) if bound is None else bound
-        with torch.no_grad():
-            for k in range(self.num_layers):
-                for name, array in self._arrays(k).items():
-                    initial = self.program.parameters[self._stacks[name][0]].initial
-                    if initial is None:
-                        array.uniform_(-bound, bound)
-                    else:
-                        array.fill_(initial)
+    def reset_parameters(self) -> None:
+        """Draw every parameter anew, and forget all running means."""
+        for layer in self._in_order():
+            layer.reset_parameters()
+        for norm in self.norms:
+            cast(Norm, norm).reset_parameters()
 
     def extra_repr(self) -> str:
+        plain = {"num_layers": 1, "static_size": 0, "bidirectional": False, "residual": False, "causal": False}
+        changed = [f", {n}={getattr(self, n)}" for n, default in plain.items() if getattr(self, n) != default]
         return (
-            f"{self.cell.name}, {self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, "
+            f"{self.cell.name}, {self.input_size}, {self.hidden_size}{''.join(changed)}, "
             f"dropout={self.dropout}, engine={self.engine!r}"
         )
 
     def initial_state(self, batch: int, like: Tensor | None = None) -> State:
-        """What the states start from, zeros unless the cell says otherwise, ``[L, B, W]`` each.
+        """What the states start from: zeros, unless the cell says otherwise, or they are learned.
 
-        In the dtype and on the device of `like` (else of the parameters).
+        Args:
+            batch: B.
+            like: gives dtype and device; None is the parameters'.
+
+        Returns:
+            ``[L, B, W]`` for each state, ``[2L, B, W]`` in both directions.
         """
         kind = next(self.parameters()) if like is None else like
-        shapes = {name: (self.num_layers, batch, self._state_width(w)) for name, w in self.cell.states.items()}
-        return tuple(kind.new_full(shape, self.cell.initial[name]) for name, shape in shapes.items())
+        return _stacked([layer.initial_state(batch, kind) for layer in self._in_order()])
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self,
+        x: Tensor,
+        state: State | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+        *,
+        resets: Tensor | None = None,
+        static: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
         """Run over a sequence.
 
         Args:
             x: input ``[B, T, I]``.
-            state: where to start, one ``[L, B, W]`` for each state of the cell; None is :meth:`initial_state`.
+            state: where to start, as :meth:`initial_state` gives it, which None is.
+            lengths: steps of each row, int64 ``[B]`` on the CPU, each from 0 to T; None is T for all. What lies behind
+                a row's end is never read.
+            resets: where a row starts anew, bool ``[B, T]``: before this step its state returns to the initial state.
+            static: what every layer reads at every step beside its input, ``[B, S]``.
 
         Returns:
-            Output of the top layer ``[B, T, H]``, and the state after the last step.
+            Output of the top layer ``[B, T, H]`` (``[B, T, 2H]`` in both directions), zeros behind a row's end, and the
+            state after each row's own last step.
 
         Raises:
-            ValueError: a shape that does not fit; the message says which and what was expected.
+            ValueError: a shape or dtype that does not fit; the message says which and what was expected.
         """
         if x.dim() != 3 or x.shape[-1] != self.input_size:
             raise ValueError(f"input has shape {list(x.shape)}; expected [B, T, {self.input_size}]")
         if 0 in x.shape[:2]:
             raise ValueError(f"input has shape {list(x.shape)}; expected at least one row and one step")
-        starts = self._layer_states(x, state)
-        values = x.transpose(0, 1)
-        finals: list[tuple[Tensor, ...]] = []
-        for k, start in enumerate(starts):
-            if k > 0:
-                values = nn.functional.dropout(values, self.dropout, self.training)
-            arrays = self._arrays(k)
-            parameters: dict[str | Names, Tensor] = {names: arrays[array] for array, names in self._stacks.items()}
-            values, final = sweep(self.program, (values,), start, parameters, engine=self.engine)
-            finals.append(final)
-        return values.transpose(0, 1), tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
+        self._check_static(x, static)
+        given = rows(x, lengths, resets, static)
+        starts = self._starts(x, state)
+        values, finals = x.transpose(0, 1), []
+        for k in range(self.num_layers):
+            outputs = []
+            read = values if k == 0 else self._between(k, values, given)
+            for layers in (self.layers, self.reverse_layers)[: self.directions]:
+                output, final = layers[k](read, starts[len(finals)], given, self.engine)
+                outputs.append(output)
+                finals.append(final)
+            above = outputs[0] if self.directions == 1 else torch.cat(outputs, -1)
+            if self.residual and above.shape == values.shape:
+                # Behind a row's end the input may be anything; the outputs of layers are zeros there.
+                above = above + (values if k or given.alive is None else torch.where(given.alive, values, 0.0))
+            values = above
+        return values.transpose(0, 1), _stacked(finals)
 
-    def _layer_states(self, x: Tensor, state: State | None) -> list[tuple[Tensor | None, ...]]:
-        names = self.cell.states
-        if state is None and any(self.cell.initial.values()):
-            state = self.initial_state(x.shape[0], x)
+    def _between(self, layer: int, values: Tensor, given: Rows) -> Tensor:
+        """What a layer but the first reads of the one below."""
+        if len(self.norms):
+            values = self.norms[layer - 1](values, given.alive)
+        return nn.functional.dropout(values, self.dropout, self.training)
+
+    def _check_static(self, x: Tensor, static: Tensor | None) -> None:
+        if static is None and self.static_size == 0:
+            return
+        if self.static_size == 0:
+            raise ValueError("a static input is given to a layer made without one; make it with static_size=…")
+        if static is None or static.shape != (x.shape[0], self.static_size):
+            shape = "missing" if static is None else f"of shape {list(static.shape)}"
+            raise ValueError(f"the static input is {shape}; expected [B, S] = {[x.shape[0], self.static_size]}")
+
+    def _starts(self, x: Tensor, state: State | None) -> list[State | None]:
+        """The state of each layer in the order of :meth:`_in_order`."""
+        names, count = self.cell.states, self.num_layers * self.directions
         if state is None:
-            return [(None,) * len(names)] * self.num_layers
+            return [None] * count
         if len(state) != len(names):
             raise ValueError(f"{len(state)} states given; cell {self.cell.name} has {len(names)}: {', '.join(names)}")
-        for (name, width), s in zip(names.items(), state, strict=True):
-            expected = [self.num_layers, x.shape[0], self._state_width(width)]
+        letters = "[2L, B, W]" if self.bidirectional else "[L, B, W]"
+        for (name, width), s in zip(self.design.state_sizes(self.input_size).items(), state, strict=True):
+            expected = [count, x.shape[0], width]
             if list(s.shape) != expected:
-                raise ValueError(f"state {name} has shape {list(s.shape)}; expected [L, B, W] = {expected}")
-        return [tuple(s[k] for s in state) for k in range(self.num_layers)]
+                raise ValueError(f"state {name} has shape {list(s.shape)}; expected {letters} = {expected}")
+        return [tuple(s[k] for s in state) for k in range(count)]
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step: input ``[B, I]`` and state to output ``[B, H]`` and new state."""
-        output, state = self(x.unsqueeze(1), state)
-        return output[:, 0], state
+    def step(self, x: Tensor, state: State | None = None, static: Tensor | None = None) -> tuple[Tensor, State]:
+        """One step: input ``[B, I]``, state and static input ``[B, S]`` to output ``[B, H]`` and new state.
+
+        Raises:
+            ValueError: an output of these layers depends on later inputs, or a step on its place in the sequence.
+        """
+        obstacle = self._looks_ahead()
+        norm = self.design.normalisation
+        if norm is not None and norm.over_time and norm.kind == "batch" and not self.training:
+            obstacle = None  # running means stand in for the statistics over time
+        if norm is not None and norm.place == "recurrent":
+            obstacle = "batch normalisation inside the loop needs to know which step it is: run whole sequences"
+        if obstacle is not None:
+            raise ValueError(f"these layers cannot run step by step: {obstacle}")
+        output, after = self(x.unsqueeze(1), state, static=static)
+        return output[:, 0], after
+
+
+def _stacked(states: Sequence[tuple[Tensor, ...]]) -> State:
+    """One tensor ``[L, B, W]`` for each state."""
+    return tuple(torch.stack(parts) for parts in zip(*states, strict=True))

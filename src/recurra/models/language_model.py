@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recurra.layers import Recurrent, State
+from recurra.layers import Initialisation, Recurrent, State
 
 # Between an embedding's usual 1, which makes the first logits too large, and an output layer's 1/√E, which makes the
 # first inputs so small that learning starts late.
@@ -62,7 +62,16 @@ class LanguageModel(nn.Module):
         self.vocabulary_size = vocabulary_size
         self.tied = tied
         self.embedding = nn.Embedding(vocabulary_size, embedding)
-        self.recurrent = Recurrent(cell, embedding, hidden, num_layers=layers, dropout=dropout, engine=engine)
+        self.recurrent = Recurrent(
+            cell,
+            embedding,
+            hidden,
+            num_layers=layers,
+            causal=True,
+            dropout=dropout,
+            initialisation=Initialisation(bound=init),
+            engine=engine,
+        )
         self.dropout = nn.Dropout(dropout)
         self.projection: nn.Linear | None = None
         width = self.recurrent.output_size
@@ -78,13 +87,9 @@ class LanguageModel(nn.Module):
         if tied:
             nn.init.normal_(self.embedding.weight, std=_TIED_DEVIATION)
         if init is not None:
-            self._draw_uniform(init)
-
-    def _draw_uniform(self, bound: float) -> None:
-        self.recurrent.reset_parameters(bound)
-        for name, parameter in self.named_parameters():
-            if not name.startswith("recurrent."):
-                nn.init.uniform_(parameter, -bound, bound)
+            for name, parameter in self.named_parameters():
+                if not name.startswith("recurrent."):
+                    nn.init.uniform_(parameter, -init, init)
 
     def initial_state(self, batch: int) -> State:
         """The state before the first token, each tensor [L, B, width]."""

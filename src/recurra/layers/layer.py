@@ -1,0 +1,180 @@
+"""One layer of a stack, in one direction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recurra.engines.sweep import sweep
+from recurra.engines.widths import Names
+from recurra.equations.program import Program
+from recurra.equations.rewrite import projections
+from recurra.layers.design import Design
+from recurra.layers.normalisation import Norm
+from recurra.layers.parameters import find, stacks
+from recurra.layers.recurrent_batch_norm import GAIN, Inputs, RecurrentBatchNorm
+from recurra.layers.rows import Rows
+
+
+class Layer(nn.Module):
+    """The parameters of one layer, and the run of its cell over a sequence.
+
+    Args:
+        design: what it has in common with the others.
+        inputs: I, columns of its input.
+        reverse: whether each row runs from its own last step to its first.
+    """
+
+    def __init__(self, design: Design, inputs: int, *, reverse: bool) -> None:
+        super().__init__()
+        self.design, self.inputs, self.reverse = design, inputs, reverse
+        self.stacks = stacks(design.program)
+        self.state_sizes = design.state_sizes(inputs)
+        for array, names in self.stacks.items():
+            rows, *others = (design.width(w, inputs) for w in design.program.parameters[names[0]].shape)
+            self.register_parameter(array, nn.Parameter(torch.empty(len(names) * rows, *others)))
+        learned = self.state_sizes if design.initialisation.learned_state else {}
+        finite = {s: w for s, w in learned.items() if abs(design.cell.initial[s]) != float("inf")}
+        self.starts = nn.ParameterDict({s: nn.Parameter(torch.empty(w)) for s, w in finite.items()})
+        self.norms = self._new_norms()
+
+    def _new_norms(self) -> nn.Module | None:
+        design, norm = self.design, self.design.normalisation
+        if norm is None or norm.place == "between":
+            return None
+        if norm.place == "recurrent":
+            return RecurrentBatchNorm(design.program, norm, design.sizes(self.inputs))
+        rows = {n: p.shape[0] for n, p in design.program.parameters.items()}
+        widths = {a: sum(design.width(rows[n], self.inputs) for n in names) for a, names in self._projected.items()}
+        return nn.ModuleDict({a: Norm(norm, width) for a, width in widths.items()})
+
+    @cached_property
+    def _projected(self) -> dict[str, list[str]]:
+        """The matrices that meet the input, by the arrays that hold them."""
+        matrices = projections(self.design.program.cell)
+        found = {array: [n for n in names if n in matrices] for array, names in self.stacks.items()}
+        return {array: names for array, names in found.items() if names}
+
+    @property
+    def arrays(self) -> dict[str, nn.Parameter]:
+        """The arrays that hold the cell's parameters, by name."""
+        return {array: self.get_parameter(array) for array in self.stacks}
+
+    def parameter(self, name: str) -> Tensor:
+        """A parameter by its name in the equations: a view of its rows in the array that holds it."""
+        return find(self.arrays, self.stacks, name)
+
+    def reset_parameters(self) -> None:
+        """Draw every parameter anew, and forget all running means."""
+        design = self.design
+        parameters = {name: self.parameter(name) for name in design.program.parameters}
+        design.initialisation.draw(design.program, parameters, design.sizes(self.inputs))
+        with torch.no_grad():
+            for state, start in self.starts.items():
+                start.fill_(design.cell.initial[state])
+            for norm in [] if self.norms is None else self.norms.modules():
+                if isinstance(norm, Norm | RecurrentBatchNorm):
+                    norm.reset_parameters()
+            if isinstance(self.norms, RecurrentBatchNorm):
+                for name, p in design.program.parameters.items():
+                    if p.role == "gain":
+                        parameters[name].fill_(GAIN)
+
+    def initial_state(self, batch: int, like: Tensor) -> tuple[Tensor, ...]:
+        """What the states start from, ``[B, W]`` each, in the dtype and on the device of `like`."""
+        constants, learned = self.design.cell.initial, dict(self.starts.items())
+        return tuple(
+            learned[s].to(like).expand(batch, w) if s in learned else like.new_full((batch, w), constants[s])
+            for s, w in self.state_sizes.items()
+        )
+
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, ...] | None, rows: Rows, engine: str
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run over a sequence.
+
+        Args:
+            x: input ``[T, B, I]``.
+            state: where to start, ``[B, W]`` each; None is the layer's own start.
+            rows: what the call says of its rows.
+            engine: which engine runs it.
+
+        Returns:
+            Output ``[T, B, H]`` and the state behind each row's end.
+        """
+        design, batch = self.design, x.shape[1]
+        if self.norms is not None and rows.alive is not None:
+            x = torch.where(rows.alive, x, 0.0)  # what is multiplied by a gradient of zero must be a number
+        marks = rows.marks(reverse=self.reverse)
+        program = design.running(training=self.training, resets=marks is not None)
+        arrays = self._arrays_of_call()
+        given = {next(iter(design.cell.inputs)): x, **self._masks(x)}
+        if rows.static is not None:
+            given[next(iter(design.program.cell.statics))] = rows.static
+        if design.projects:
+            given |= self._projections(x, arrays, rows.alive)
+        if marks is not None:
+            starts = zip(design.cell.states, self.initial_state(batch, x), strict=True)
+            given |= {"reset": marks, **{f"start_{s}": start for s, start in starts}}
+        if state is None and self._starts_elsewhere:
+            state = self.initial_state(batch, x)
+        inputs, statics = ({n: given[n] for n in names} for names in (program.cell.inputs, program.cell.statics))
+        if isinstance(self.norms, RecurrentBatchNorm):
+            state = self.initial_state(batch, x) if state is None else state
+            call = Inputs(inputs, statics, dict(zip(design.cell.states, state, strict=True)), rows.alive)
+            named = {name: find(arrays, self.stacks, name) for name in program.parameters}
+            return self.norms(program, call, named, reverse=self.reverse)
+        return sweep(
+            program,
+            list(inputs.values()),
+            (None,) * len(self.state_sizes) if state is None else state,
+            self._parameters_of(program, arrays),
+            statics=list(statics.values()),
+            lengths=rows.lengths,
+            reverse=self.reverse,
+            engine=engine,
+        )
+
+    @cached_property
+    def _starts_elsewhere(self) -> bool:
+        """Whether a sequence starts from anything but zeros."""
+        return bool(len(self.starts)) or any(self.design.cell.initial.values())
+
+    def _arrays_of_call(self) -> Mapping[str, Tensor]:
+        """The arrays, elements of them dropped."""
+        options = self.design.regularisation
+        if options is None or not (self.training and options.weight_drop):
+            return self.arrays
+        return options.drop_weights(self.arrays)
+
+    def _masks(self, x: Tensor) -> dict[str, Tensor]:
+        options = self.design.regularisation
+        if options is None or not self.training:
+            return {}
+        return options.masks(self.design.cell, x, self.state_sizes)
+
+    def _projections(self, x: Tensor, arrays: Mapping[str, Tensor], alive: Tensor | None) -> dict[str, Tensor]:
+        """The normalised products W x, ``[T, B, W]``, by the names of their matrices."""
+        norms, found = cast(nn.ModuleDict, self.norms), {}
+        for array, names in self._projected.items():
+            whole = len(names) == len(self.stacks[array])
+            matrix = arrays[array] if whole else torch.cat([find(arrays, self.stacks, n) for n in names])
+            products = norms[array](F.linear(x, matrix), alive)
+            found.update(zip(names, products.chunk(len(names), -1), strict=True))
+        return found
+
+    def _parameters_of(self, program: Program, arrays: Mapping[str, Tensor]) -> dict[str | Names, Tensor]:
+        """The arrays as a program wants them: in part, where the layer itself has used the rest."""
+        found: dict[str | Names, Tensor] = {}
+        for array, names in self.stacks.items():
+            wanted = [n for n in names if n in program.parameters]
+            if len(wanted) == len(names):
+                found[names] = arrays[array]
+            else:
+                found.update({n: find(arrays, self.stacks, n) for n in wanted})
+        return found
