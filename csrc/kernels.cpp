@@ -47,8 +47,10 @@ static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 #include "kernels_gemm.inc"
 #include "kernels_gemm_tn.inc"
+#include "kernels_rank_update.inc"
 #include "kernels_math.inc"
 #include "kernels_tape.inc"
+#include "kernels_softmax.inc"
 
 // Twelve independent chains hide the latency of the multiply-add on every processor known to us.
 static double burn(int64_t iterations, float *sink) {
@@ -74,6 +76,7 @@ static double burn(int64_t iterations, float *sink) {
 extern "C" {
 extern const rc_kernels JOIN(rc_kernels_, RC_ISA);
 const rc_kernels JOIN(rc_kernels_, RC_ISA) = {
-    TEXT(RC_ISA), PANEL, packed_size, pack, gemm, gemm_tn, gemm_tn_scratch, tape, burn,
+    TEXT(RC_ISA), PANEL, packed_size, pack, gemm, gemm_tn, gemm_tn_scratch, tape, burn, softmax_sums,
+    softmax_gradient, rank_update, rank_update_scratch,
 };
 }

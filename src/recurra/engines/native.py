@@ -61,13 +61,18 @@ class _RunCall(ctypes.Structure):
 
 def obstacle(call: Call) -> str | None:
     """Why the native engine cannot serve a call, or None."""
-    if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]  # torch has no public question
-        return "its derivatives are reverse mode alone, and torch.func transforms the call"
-    forward_mode = cast(int, forward_ad._current_level) >= 0  # pyright: ignore
     blocked = [p.name for p in call.program.parameters.values() if p.blocks > 1]
     if blocked:
         return f"it has no block-diagonal products, and {blocked[0]} is block-diagonal"
-    for tensor in call.tensors:
+    return tensor_obstacle(call.tensors)
+
+
+def tensor_obstacle(tensors: Sequence[Tensor | None]) -> str | None:
+    """Why the native library cannot compute with these tensors, or None."""
+    if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]  # torch has no public question
+        return "its derivatives are reverse mode alone, and torch.func transforms the call"
+    forward_mode = cast(int, forward_ad._current_level) >= 0  # pyright: ignore
+    for tensor in tensors:
         if tensor is None:
             continue
         if forward_mode and forward_ad.unpack_dual(tensor).tangent is not None:  # pyright: ignore[reportUnknownMemberType]
