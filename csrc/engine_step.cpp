@@ -174,13 +174,15 @@ struct rc_stepper {
 
   void multiply_together(const std::vector<std::vector<Unit>> &shares) {
     const int32_t count = static_cast<int32_t>(shares.size());
-    double done = 0;
+    double own = 0;
+    const double start = omp_get_wtime();
 #pragma omp parallel num_threads(count)
     {
+      const double begin = omp_get_wtime();
       for (int32_t s = omp_get_thread_num(); s < count; s += omp_get_num_threads()) multiply(shares[static_cast<size_t>(s)]);
-      if (omp_get_thread_num() == 0) done = omp_get_wtime();
+      if (omp_get_thread_num() == 0) own = omp_get_wtime() - begin;
     }
-    if (omp_get_wtime() - done > kLongWait) {
+    if (omp_get_wtime() - start - own > kLongWait) {
       alone = pause;
       pause = std::min(2 * pause, kMostAlone);
     } else if (pause > kLeastAlone) {
