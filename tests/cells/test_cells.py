@@ -1,10 +1,12 @@
-"""The zoo: its cells are what the literature says, and what torch computes where torch has them."""
+"""The zoo by name, and its cells against those that torch has. Against their papers: `test_papers`."""
 
+import math
+import re
 from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from recurra import cells
 from recurra.equations import CellError
@@ -27,18 +29,6 @@ def test_names_are_those_of_the_cells():
     for name in cells.names():
         found = cells.get(name)
         assert found.name == name and found.doc and found.traced
-    wanted = {
-        "elman",
-        "elman_relu",
-        "elman_sigmoid",
-        "lstm",
-        "peephole_lstm",
-        "gru",
-        "gru_after",
-        "mut1",
-        "layer_norm_lstm",
-    }
-    assert wanted <= set(cells.names())
 
 
 @pytest.mark.parametrize(
@@ -90,53 +80,43 @@ def test_equals_torch(name: str, engine: str):
     torch.testing.assert_close(found, theirs, rtol=1e-4, atol=1e-4)
 
 
-# The others, written out once more from their papers.
-
-
-def step_by_hand(name: str, p: dict[str, Tensor], x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    def both(g: str, h: Tensor = h) -> Tensor:
-        return x @ p[f"W_{g}"].T + h @ p[f"U_{g}"].T + p[f"b_{g}"]
-
-    def norm(v: Tensor, n: str) -> Tensor:
-        return nn.functional.layer_norm(v, v.shape[-1:], p[f"gain_{n}"], p[f"shift_{n}"])
-
-    def normed(g: str) -> Tensor:
-        return norm(x @ p[f"W_{g}x"].T, f"{g}x") + norm(h @ p[f"U_{g}h"].T, f"{g}h")
-
-    match name:
-        case "elman_sigmoid":
-            return torch.sigmoid(both("h")), c
-        case "peephole_lstm":
-            i = torch.sigmoid(both("i") + p["p_i"] * c)
-            f = torch.sigmoid(both("f") + p["p_f"] * c)
-            c = f * c + i * torch.tanh(both("g"))
-            return torch.sigmoid(both("o") + p["p_o"] * c) * torch.tanh(c), c
-        case "gru":
-            r, z = torch.sigmoid(both("r")), torch.sigmoid(both("z"))
-            return (1 - z) * torch.tanh(both("n", r * h)) + z * h, c
-        case "mut1":
-            z = torch.sigmoid(x @ p["W_z"].T + p["b_z"])
-            r = torch.sigmoid(both("r"))
-            inner = torch.tanh(x @ p["W_m"].T + p["b_m"])
-            return torch.tanh((r * h) @ p["U_n"].T + p["b_n"] + inner) * z + h * (1 - z), c
-    i, f, o = (torch.sigmoid(normed(g)) for g in "ifo")
-    c = f * c + i * torch.tanh(normed("g"))
-    return o * torch.tanh(norm(c, "c")), c
+def test_options_stand_behind_a_name():
+    cell = cells.get("recurrent_highway(depth=3, coupled=False)")
+    assert cell.name == "recurrent_highway(depth=3, coupled=False)"
+    assert cell.options == {"depth": 3, "coupled": False}
+    assert cells.get("recurrent_highway").options["depth"] == 2
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(cells.names()) & {"elman_sigmoid", "peephole_lstm", "gru", "mut1", "layer_norm_lstm"})
+    ("name", "said"),
+    [
+        ("elman(activaton='relu')", "no option `activaton`; did you mean 'activation'"),
+        ("elman('relu')", "cannot be read. Write them as in a call"),
+        ("elman(activation=relu)", "cannot be read"),
+        ("elman(activation=)", "cannot be read"),
+        ("elmn()", "did you mean 'elman'"),
+    ],
 )
-def test_equals_its_paper(name: str):
-    torch.manual_seed(1)
-    layer = Recurrent(name, INPUTS, UNITS).double()
-    with torch.no_grad():
-        for p in layer.parameters():
-            p.add_(0.3 * torch.randn_like(p))
-    x, h, c = torch.randn(2, 4, INPUTS).double(), torch.randn(2, UNITS).double(), torch.randn(2, UNITS).double()
-    states = (h, c)[: len(layer.cell.states)]
-    output, _ = layer(x, tuple(s.unsqueeze(0) for s in states))
-    for t in range(4):
-        named = {n: layer.parameter(0, n) for n in layer.program.parameters}
-        h, c = step_by_hand(name, named, x[:, t], h, c)
-        torch.testing.assert_close(output[:, t], h, rtol=1e-12, atol=1e-12)
+def test_options_that_cannot_be_meant(name: str, said: str):
+    with pytest.raises(CellError, match=re.escape(said)):
+        cells.get(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("elman(activation='tahn')", "no activation `tahn`; did you mean 'tanh'"),
+        ("recurrent_highway(depth=0)", "Choose a depth of at least 1"),
+        ("slstm(forget='relu')", "Choose sigmoid or exp"),
+    ],
+)
+def test_values_of_options_that_cannot_be_meant(name: str, said: str):
+    with pytest.raises(CellError, match=re.escape(said)):
+        cells.get(name).traced  # noqa: B018  # tracing is what refuses them
+
+
+def test_the_slstm_says_where_its_stabiliser_starts():
+    layer = Recurrent("slstm", INPUTS, UNITS)
+    assert layer.initial_state(2)[3].eq(-math.inf).all()
+    x = torch.randn(2, 3, INPUTS)
+    torch.testing.assert_close(layer(x)[0], layer(x, layer.initial_state(2))[0])
