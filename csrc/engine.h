@@ -111,7 +111,7 @@ int64_t rc_kept_floats(const rc_plan *plan, int64_t steps, int64_t rows);
 int64_t rc_work_floats(const rc_plan *plan, int32_t pass, int64_t steps, int64_t rows, int32_t threads);
 // Pack a pass's matrices; needed again only when a parameter has changed.
 void rc_pack(const rc_plan *plan, int32_t pass, const rc_external *externals, float *packed, int32_t threads);
-// Run a pass. 0, or -1 if the call's struct has another size or asks for what this version does not serve.
+// Run a pass. 0, or -1 if the call's struct has another size, or there is no row or no step.
 int32_t rc_run(const rc_plan *plan, int32_t pass, const rc_call *call);
 
 #ifdef __cplusplus

@@ -61,7 +61,7 @@ void rc_pack(const rc_plan *plan, int32_t pass, const rc_external *externals, fl
 }
 
 int32_t rc_run(const rc_plan *plan, int32_t pass, const rc_call *call) {
-  if (call->size != sizeof(rc_call)) return -1;
+  if (call->size != sizeof(rc_call) || call->steps < 1 || call->rows < 1) return -1;
   const rc_split split(*plan, pass, call->steps, call->rows, call->threads);
   const rc_alive alive(*call);
   const int64_t chunks = (call->steps + split.chunk - 1) / split.chunk;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cache
@@ -95,12 +95,21 @@ class Trial:
 Runner = Callable[[Trial, dict[str, Tensor]], tuple[Tensor, tuple[Tensor, ...]]]
 
 
-def on_engine(engine: str) -> Runner:
+def on_engine(engine: str, *, lengths: Sequence[int] | None = None, reverse: bool = False) -> Runner:
     def run(trial: Trial, arrays: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         part = trial.part
         inputs, statics = list(part("input", arrays).values()), list(part("static", arrays).values())
         state, parameters = list(part("state", arrays).values()), part("parameter", arrays)
-        return sweep(trial.program, inputs, state, parameters, statics=statics, engine=engine)
+        return sweep(
+            trial.program,
+            inputs,
+            state,
+            parameters,
+            statics=statics,
+            lengths=None if lengths is None else torch.tensor(lengths),
+            reverse=reverse,
+            engine=engine,
+        )
 
     return run
 
@@ -151,12 +160,12 @@ def results(
 
 
 def distance(a: Tensor | None, b: Tensor | None) -> float:
-    """The largest difference; what has no gradient counts as zero, NaN as infinity."""
+    """The largest difference; what has no gradient counts as zero, NaN as infinity, two equal infinities as equal."""
     if a is None or b is None:
         given = a if b is None else b
         return 0.0 if given is None else scale(given)
     assert a.shape == b.shape, f"shape {list(a.shape)}, expected {list(b.shape)}"
-    gap = (a.double() - b.double()).abs().nan_to_num(float("inf"), float("inf"))
+    gap = (a.double() - b.double()).abs().nan_to_num(float("inf"), float("inf")).masked_fill(a == b, 0.0)
     return gap.max().item() if gap.numel() else 0.0
 
 
@@ -190,22 +199,31 @@ FACTOR = 8.0
 
 
 def assert_native_agrees(
-    trial: Trial, *, wanted: Iterable[str] | None = None, used: Iterable[str] | None = None, native: Trial | None = None
+    trial: Trial,
+    *,
+    wanted: Iterable[str] | None = None,
+    used: Iterable[str] | None = None,
+    native: Trial | None = None,
+    lengths: Sequence[int] | None = None,
+    reverse: bool = False,
 ) -> Results:
     """The native engine in float32 against the eager one in float64, by the measure of eager's own float32 error.
 
     Args:
         native: the same numbers laid out otherwise in memory, for the native run.
+        lengths: steps of each row.
+        reverse: each row from its last step to its first.
 
     Returns:
         What the native engine gave.
     """
     wanted = None if wanted is None else list(wanted)
     used = None if used is None else list(used)
-    eager = on_engine("eager")
+    eager = on_engine("eager", lengths=lengths, reverse=reverse)
     exact = results(trial, eager, torch.float64, wanted=wanted, used=used, poisoned=False)
     plain = results(trial, eager, torch.float32, wanted=wanted, used=used, poisoned=False)
-    found = results(native or trial, on_engine("native"), torch.float32, wanted=wanted, used=used)
+    fused = on_engine("native", lengths=lengths, reverse=reverse)
+    found = results(native or trial, fused, torch.float32, wanted=wanted, used=used)
     assert found.keys() == exact.keys()
     far: dict[str, tuple[float, float]] = {}
     for n, reference in exact.items():

@@ -240,10 +240,11 @@ def _backward(
             found[key] = torch.zeros(tensor.shape)
             continue
         if key[0] == "input":
-            found[key] = rows.new_steps(tensor, tensor.shape[-1])
+            gradient = rows.new_steps(tensor, tensor.shape[-1])
         else:
             whole = key[0] != "parameter" or plan.graded.issuperset(key[1:])
-            found[key] = torch.empty(tensor.shape) if whole else torch.zeros(tensor.shape)
-        externals.give_sorted(slot, found[key])
+            gradient = torch.empty(tensor.shape) if whole else torch.zeros(tensor.shape)
+        externals.give_sorted(slot, gradient)
+        found[key] = gradient
     _run(plan, 1, call, externals, kept)
     return {k: g if k[0] == "parameter" else rows.restore(g) for k, g in found.items()}

@@ -109,9 +109,7 @@ def _each(wanted: frozenset[Slot]) -> Wanted:
     return frozenset((key[0], name) for key in wanted if key[0] != "state" for name in key[1:])
 
 
-def lay_out(
-    program: Program, wanted: Wanted | None, widths: Mapping[str, int], layout: tuple[Names, ...]
-) -> Tables:
+def lay_out(program: Program, wanted: Wanted | None, widths: Mapping[str, int], layout: tuple[Names, ...]) -> Tables:
     """The tables of a program: inference alone (None), or training with the wanted gradients."""
     tables = Tables(layout)
     if wanted is None:

@@ -14,7 +14,7 @@ class Rows:
     """How a call's rows stand inside the engine, and the way back.
 
     Attributes:
-        steps: steps of the longest row.
+        steps: steps of the longest row, at least 1.
         reverse: whether steps are counted from the last to the first.
         order: the caller's row at each place, int64 ``[B]``; None where the rows stand as they are.
         lengths: steps of each row, falling, int64 ``[B]``; None where all rows have all steps.
@@ -28,7 +28,7 @@ class Rows:
         if call.lengths is None:
             return
         self.lengths, order = call.lengths.sort(descending=True, stable=True)
-        self.steps = int(self.lengths[0])
+        self.steps = max(1, int(self.lengths[0]))
         if not torch.equal(self.lengths, call.lengths):
             self.order = order
             self._place = torch.empty_like(order)

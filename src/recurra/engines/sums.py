@@ -19,6 +19,10 @@ class Sum(IntEnum):
     ROWS = 2
 
 
+NOWHERE = (-1, 0)
+"""No array of the caller, and the row in it."""
+
+
 @dataclass
 class _Gradient:
     """Gradients of matrices, one below the other, and of the biases beside them, from one product."""
@@ -51,16 +55,16 @@ def write_sums(homes: Homes) -> None:
     for g in gradients:
         height = homes.width(adjoint_of[g.matrices[0]])
         matrix = tables.rows(gradient_slot(g.matrices[0]), height)
-        bias = tables.rows(gradient_slot(g.biases[0]), height) if g.biases else (-1, 0)
-        _write(homes, Sum.MATRIX, (*matrix, *bias, -1), g.pairs)
+        bias = tables.rows(gradient_slot(g.biases[0]), height) if g.biases else NOWHERE
+        _write(homes, Sum.MATRIX, g.pairs, matrix=matrix, bias=bias)
     for n in nodes:
         if n.op == "bias_gradient" and n.attr not in with_matrix:
             pairs = [_pair(homes, a, a) for a in n.args]
             bias = tables.rows(gradient_slot(str(n.attr)), homes.width(n))
-            _write(homes, Sum.BIAS, (-1, 0, *bias, -1), pairs)
+            _write(homes, Sum.BIAS, pairs, bias=bias)
         elif n.op == "sum_rows":
-            target = tables.value(homes.at(n))
-            _write(homes, Sum.ROWS, (-1, 0, -1, 0, target), [_pair(homes, n.args[0], n.args[0])])
+            pair = _pair(homes, n.args[0], n.args[0])
+            _write(homes, Sum.ROWS, [pair], target=tables.value(homes.at(n)))
 
 
 def gradient_slot(name: str) -> tuple[str, ...]:
@@ -94,10 +98,15 @@ def _pair(homes: Homes, operand: Node, adjoint: Node) -> tuple[Place, Place, int
     return homes.at(operand), homes.at(adjoint), int(min(max(operand.rate, adjoint.rate), Rate.STEP))
 
 
-def _write(
-    homes: Homes, kind: Sum, goals: tuple[int, int, int, int, int], pairs: list[tuple[Place, Place, int]]
+def _write(  # noqa: PLR0913 - a row of the table, its goals by keyword
+    homes: Homes,
+    kind: Sum,
+    pairs: list[tuple[Place, Place, int]],
+    *,
+    matrix: tuple[int, int] = NOWHERE,
+    bias: tuple[int, int] = NOWHERE,
+    target: int = -1,
 ) -> None:
-    """`goals`: the matrix's slot and row, the bias's, and the value."""
     tables, start = homes.tables, len(homes.tables.pairs)
     tables.pairs.extend((tables.value(o), tables.value(e), rate) for o, e, rate in pairs)
-    tables.sums.append((homes.frame.number, int(kind), *goals, start, len(tables.pairs)))
+    tables.sums.append((homes.frame.number, int(kind), *matrix, *bias, target, start, len(tables.pairs)))

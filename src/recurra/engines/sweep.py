@@ -17,7 +17,7 @@ ENGINES = ("auto", "eager", "native")
 _log = logging.getLogger("recurra.engines")
 
 
-def sweep(
+def sweep(  # noqa: PLR0913 - the arrays of a call; all but the first four by keyword
     program: Program,
     inputs: Sequence[Tensor],
     state: Sequence[Tensor | None],

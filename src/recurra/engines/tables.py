@@ -102,14 +102,12 @@ class Tables:
 
     def external(self, key: Slot, width: int) -> Place:
         """The place of one of the caller's values."""
-        index = 0
-        parameter = key[:-1] in (("parameter",), ("gradient", "parameter"))
-        if parameter:
+        index, columns = 0, width
+        if key[:-1] in (("parameter",), ("gradient", "parameter")):
             self._note_gradient(key)
             names, index = self.stack(key[-1])
-            key = (*key[:-1], *names)
+            key, columns = (*key[:-1], *names), width * len(names)
         if key not in self._externals:
-            columns = width * len(names) if parameter else width
             self._externals[key] = self.array(Kind.EXTERNAL, columns, KEPT, slot=self.slot(key))
         return Place(self._externals[key], index * width, width)
 

@@ -115,7 +115,8 @@ class Call:
         low, high = int(lengths.min()), int(lengths.max())
         if low < 0 or high > self.steps:
             raise ValueError(
-                f"cell {name}: a length is {low if low < 0 else high}; expected 0 to {self.steps}, the steps of the input"
+                f"cell {name}: a length is {low if low < 0 else high}; "
+                f"expected 0 to {self.steps}, the steps of the input"
             )
 
     @cached_property
