@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -23,16 +23,6 @@ def lettered(x: Value, h: Value):
     b = tanh(affine("b", x, bias=False))
     h = tanh(affine("c", a * b, h, bias=False))
     return h, (h,)
-
-
-@pytest.fixture(autouse=True)
-def seeded() -> Iterator[None]:
-    """The same numbers in every run, on one thread: fast also where the processor is shared."""
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_shapes_and_names():

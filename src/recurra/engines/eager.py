@@ -118,9 +118,12 @@ class _Sweep:
         return torch.where(self.alive[t], new, old)
 
     def _leaves(self) -> None:
-        call = self.call
+        call, inputs = self.call, self.call.inputs
+        if self.alive is not None:
+            # What stands behind a row's end meets gradients of zero, and must be a number for that.
+            inputs = tuple(torch.where(self.alive, x, 0.0) for x in inputs)
         given = (
-            *zip(self.traced.inputs, call.inputs, strict=True),
+            *zip(self.traced.inputs, inputs, strict=True),
             *zip(self.traced.statics, call.statics, strict=True),
         )
         self.fixed.update(given)
