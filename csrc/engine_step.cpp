@@ -95,6 +95,13 @@ void write_tape(const rc_instruction *code, int32_t count, const rc_operand *ope
   phases->back().tapes.push_back({{code, code + count}, {operands, operands + last + 1}, rows});
 }
 
+void write_total(const rc_layer &layer) {
+  const rc_instruction add = {RC_ADD, static_cast<int32_t>(layer.floats), 0, 1, 2, -1};
+  float *output = const_cast<float *>(layer.output);
+  const rc_operand operands[3] = {{layer.total, 0, 0, 1}, {output, 0, 0, 1}, {layer.input, 0, 0, 1}};
+  write_tape(&add, 1, operands, 1);
+}
+
 // All products that write to one stretch of columns with `first`, as indices in their order.
 std::vector<size_t> group_of(const std::vector<Product> &products, size_t first) {
   std::vector<size_t> group = {first};
@@ -205,12 +212,11 @@ struct rc_stepper {
 
 extern "C" {
 
-rc_stepper *rc_stepper_new(const rc_layer *layers, int32_t count, int64_t rows, int32_t threads, float *input,
-                           int64_t input_floats) {
+rc_stepper *rc_stepper_new(const rc_layer *layers, int32_t count, int64_t rows, int32_t threads) {
   auto stepper = std::make_unique<rc_stepper>();
   stepper->kernels = layers[0].plan->kernels;
-  stepper->input = input;
-  stepper->input_bytes = sizeof(float) * static_cast<size_t>(input_floats);
+  stepper->input = layers[0].input;
+  stepper->input_bytes = sizeof(float) * static_cast<size_t>(layers[0].floats);
   stepper->pause = kLeastAlone;
   stepper->phases.emplace_back();
   rc_kernels writer = *stepper->kernels;
@@ -227,6 +233,7 @@ rc_stepper *rc_stepper_new(const rc_layer *layers, int32_t count, int64_t rows, 
     served = rc_run(plan.get(), 0, &call) == 0;
     plan->kernels = stepper->kernels;
     stepper->plans.push_back(std::move(plan));
+    if (layers[i].total) write_total(layers[i]);
   }
   for (auto &phase : stepper->phases) share_out(phase, std::max(threads, 1));
   return served ? stepper.release() : nullptr;

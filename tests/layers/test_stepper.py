@@ -2,6 +2,7 @@
 
 import copy
 import gc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from torch import Tensor
 from recurra import cells
 from recurra.engines import memory
 from recurra.layers import Recurrent, Stepper
+from recurra.layers.initialisation import Initialisation
+from recurra.layers.normalisation import Normalisation
+from recurra.layers.regularisation import Regularisation
 
 STEPS = 5
 WIDTHS = {"jordan": {"O": 21}, "back_projection": {"O": 21}, "projected_lstm": {"P": 13}}
@@ -28,7 +32,7 @@ def stepped(name: str, layers: int) -> Recurrent:
 
 def run_whole(layer: Recurrent, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     with torch.no_grad():
-        return layer(x)
+        return layer.eval()(x)
 
 
 def run_in_steps(stepper: Stepper, x: Tensor) -> Tensor:
@@ -60,6 +64,53 @@ def test_common_cells_stream(name: str):
 def test_threads_share_a_step_without_changing_a_bit(name: str, hidden: int, batch: int, threads: int):
     layer = Recurrent(name, 300, hidden, num_layers=2)
     assert_streams(layer, torch.randn(batch, STEPS, 300), threads=threads)
+
+
+@pytest.mark.parametrize("inputs", [4, 8])
+def test_residual_connections_stream(inputs: int):
+    layer = Recurrent("gru", inputs, 8, num_layers=3, residual=True)
+    assert_streams(layer, torch.randn(3, STEPS, inputs))
+
+
+def test_what_is_dropped_in_training_streams_as_in_evaluation():
+    options = Regularisation(zoneout={"h": 0.1, "c": 0.2}, weight_drop=0.5)
+    layer = Recurrent("lstm", 4, 8, num_layers=2, dropout=0.5, regularisation=options)
+    assert_streams(layer, torch.randn(3, STEPS, 4))
+
+
+def test_a_static_input_streams():
+    layer = Recurrent("lstm", 4, 8, num_layers=2, static_size=3)
+    x, static = torch.randn(2, STEPS, 4), torch.randn(2, 3)
+    stepper = Stepper(layer, 2)
+    stepper.static = static
+    with torch.no_grad():
+        assert torch.equal(run_in_steps(stepper, x), layer(x, static=static)[0])
+    assert stepper.static is not None
+    assert torch.equal(stepper.static, static)
+    with pytest.raises(ValueError, match=r"shape \[1, 3\]; expected \[B, S\] = \[2, 3\]"):
+        stepper.static = static[:1]
+    with pytest.raises(ValueError, match="take no static input"):
+        Stepper(Recurrent("lstm", 4, 8)).static = static
+
+
+def test_a_learned_start_streams():
+    layer = Recurrent("lstm", 4, 8, initialisation=Initialisation(learned_state=True))
+    with torch.no_grad():
+        for start in layer.layers[0].starts.values():
+            start.normal_()
+    assert_streams(layer, torch.randn(2, STEPS, 4))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"bidirectional": True}, "both directions need the whole sequence"),
+        ({"normalisation": Normalisation("layer", place="projection")}, "normalisation outside the cell"),
+    ],
+)
+def test_layers_that_need_more_than_the_step_before_are_refused(options: dict[str, Any], text: str):
+    with pytest.raises(ValueError, match=text):
+        Stepper(Recurrent("lstm", 4, 8, **options))
 
 
 def test_arrays_and_tensors_give_the_same():

@@ -21,16 +21,22 @@ class Layer:
     Attributes:
         call: of one step. Its states are overwritten with the next ones.
         output: ``[B, W]``, written.
+        total: ``[B, W]``, the output and the input together: a residual connection. None: there is none.
     """
 
     call: Call
     output: Tensor
+    total: Tensor | None = None
 
 
 class _Layer(ctypes.Structure):
     """`rc_layer` of csrc/engine_step.h."""
 
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("plan", "externals", "packed", "kept", "work"))
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("plan", "externals", "packed", "kept", "work")),
+        *((name, ctypes.c_void_p) for name in ("input", "output", "total")),
+        ("floats", ctypes.c_int64),
+    )
 
 
 class NativeStepper:
@@ -39,7 +45,7 @@ class NativeStepper:
     The parameters' values are taken when it is made. The arrays of `layers` may be read and written between steps.
 
     Args:
-        layers: lowest first; the input of each is the output of the one below.
+        layers: lowest first; the input of each is what the one below gives. All arrays are contiguous.
         threads: at most so many share a step; a step that reads little takes one.
 
     Raises:
@@ -52,12 +58,10 @@ class NativeStepper:
             if obstacle is not None:
                 raise ValueError(f"the native engine cannot run these steps: {obstacle}")
         made = [_Prepared(layer, threads) for layer in layers]
-        x = layers[0].call.inputs[0]
         lib = library.load()
         lib.rc_stepper_new.restype = ctypes.c_void_p
         self._handle: int | None = lib.rc_stepper_new(
             (_Layer * len(made))(*[m.struct() for m in made]), len(made), ctypes.c_int64(layers[0].call.rows), threads,
-            ctypes.c_void_p(x.data_ptr()), ctypes.c_int64(x.numel()),
         )  # fmt: skip
         if self._handle is None:
             raise RuntimeError("the native engine refuses to step through a plan it made; please report this cell")
@@ -80,7 +84,7 @@ class _Prepared:
     """A layer with its plan, packed matrices and memory."""
 
     def __init__(self, layer: Layer, threads: int) -> None:
-        call = layer.call
+        self.layer, call = layer, layer.call
         plan = self.plan = Plan(call.program, None, call.widths, call.setting.layout)
         floats = plan.packed_floats(0), plan.kept_floats(1, call.rows), plan.work_floats(0, 1, call.rows, 1)
         self.blocks = tuple(memory.take(n) for n in floats)
@@ -104,4 +108,10 @@ class _Prepared:
         return (ctypes.c_int64 * len(table))(*table)
 
     def struct(self) -> _Layer:
-        return _Layer(self.plan.address, ctypes.addressof(self.externals), *[b.address for b in self.blocks])
+        layer = self.layer
+        total = 0 if layer.total is None else layer.total.data_ptr()
+        x = layer.call.inputs[0]
+        return _Layer(
+            self.plan.address, ctypes.addressof(self.externals), *[b.address for b in self.blocks], x.data_ptr(),
+            layer.output.data_ptr(), total, x.numel(),
+        )  # fmt: skip

@@ -19,7 +19,7 @@ class Stepper:
 
     Everything that stays the same from step to step is worked out once: matrices are packed, addresses found, memory
     taken. A step is then one call into the native engine for the whole stack, past torch, and allocates nothing. Its
-    results are the bits of the whole-sequence run. It gives no gradients, and drops nothing out.
+    results are the bits of the native engine's run over the whole sequence, in evaluation. It gives no gradients.
 
     The state lives here and goes on from step to step; :attr:`state` reads and writes it. The values of the parameters
     are those they had when the stepper was made: after they changed, call :meth:`refresh`.
@@ -33,21 +33,31 @@ class Stepper:
             core's cache take more than one.
 
     Raises:
-        ValueError: batch or threads is below 1, or the native engine cannot run these layers.
+        ValueError: batch or threads is below 1, the layers need more than the step before (both directions,
+            normalisation outside the cell), or the native engine cannot run them.
     """
 
     def __init__(self, recurrent: Recurrent, batch: int = 1, *, threads: int | None = None) -> None:
         for name, number in (("batch", batch), ("threads", threads)):
             if number is not None and number < 1:
                 raise ValueError(f"{name}={number}: a stepper needs at least 1")
+        if recurrent.bidirectional:
+            raise ValueError("layers in both directions need the whole sequence; a stepper runs bidirectional=False")
+        if recurrent.design.normalisation is not None:
+            raise ValueError("a stepper does not run normalisation outside the cell; use Recurrent.step")
         self.recurrent, self.batch = recurrent, batch
         self._threads = torch.get_num_threads() if threads is None else threads
-        self._state = recurrent.initial_state(batch)
-        self._start = recurrent.initial_state(batch)
-        self._input = torch.zeros(1, batch, recurrent.input_size)
-        self._outputs = [torch.zeros(batch, recurrent.output_size) for _ in range(recurrent.num_layers)]
-        self._output, self._array = self._outputs[-1], self._outputs[-1].numpy()
-        self._shape = self._input.shape[1:]
+        self._state = tuple(s.detach().clone() for s in recurrent.initial_state(batch))
+        self._static = torch.zeros(batch, recurrent.static_size) if recurrent.static_size else None
+        self._input = torch.zeros(batch, recurrent.input_size)
+        count = recurrent.num_layers
+        self._outputs = [torch.zeros(batch, recurrent.output_size) for _ in range(count)]
+        adds = [recurrent.residual and (k > 0 or recurrent.input_size == recurrent.output_size) for k in range(count)]
+        self._sums = [torch.zeros(batch, recurrent.output_size) if add else None for add in adds]
+        top = self._sums[-1]
+        self._output = self._outputs[-1] if top is None else top
+        self._array = self._output.numpy()
+        self._shape = self._input.shape
         self.refresh()
 
     def refresh(self) -> None:
@@ -56,13 +66,37 @@ class Stepper:
         Raises:
             ValueError: the native engine cannot run the layers any more: they moved to another device or dtype.
         """
-        layers, below = [], self._input
-        for k, output in enumerate(self._outputs):
-            parameters = {(n,): self.recurrent.parameter(k, n) for n in self.recurrent.program.parameters}
-            call = Call(self.recurrent.program, (below,), (), tuple(s[k] for s in self._state), parameters)
-            layers.append(Layer(call, output))
-            below = output[None]
+        self._start = tuple(s.detach().clone() for s in self.recurrent.initial_state(self.batch))
+        program = self.recurrent.design.running(training=False, resets=False)
+        statics = () if self._static is None else (self._static,)
+        layers: list[Layer] = []
+        below = self._input
+        for k, (output, total) in enumerate(zip(self._outputs, self._sums, strict=True)):
+            parameters = {(n,): self.recurrent.parameter(k, n).detach() for n in program.parameters}
+            call = Call(program, (below[None],), statics, tuple(s[k] for s in self._state), parameters)
+            layers.append(Layer(call, output, total))
+            below = output if total is None else total
         self._native = NativeStepper(layers, self._threads)
+
+    @property
+    def static(self) -> Tensor | None:
+        """What every layer reads at every step beside its input: ``[B, S]``, None of layers without. Zeros until set.
+
+        Raises:
+            ValueError: (when set) another shape, or the layers take none.
+        """
+        return None if self._static is None else self._static.clone()
+
+    @static.setter
+    def static(self, static: Tensor) -> None:
+        if self._static is None:
+            raise ValueError("these layers take no static input; make them with static_size=…")
+        if static.shape != self._static.shape:
+            raise ValueError(
+                f"the static input has shape {list(static.shape)}; expected [B, S] = {list(self._static.shape)}"
+            )
+        with torch.no_grad():
+            self._static.copy_(static)
 
     @property
     def state(self) -> State:
