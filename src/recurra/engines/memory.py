@@ -9,25 +9,25 @@ from torch import Tensor
 class Block:
     """Float32 memory on a 64-byte boundary, given back to its pool when nothing holds it any more."""
 
-    def __init__(self, pool: dict[int, list[Tensor]], floats: int) -> None:
-        # Sizes in steps of an eighth, so that calls of nearly one size share memory.
-        step = max(1024, 1 << max(0, floats.bit_length() - 4))
-        self._size = -(-floats // step) * step
-        self._pool = pool
-        free = pool.get(self._size)
-        self._tensor = free.pop() if free else torch.empty(self._size, dtype=torch.float32)
+    def __init__(self, tensor: Tensor, pool: dict[int, list[Tensor]] | None) -> None:
+        self._tensor, self._pool = tensor, pool
 
     @property
     def address(self) -> int:
         return self._tensor.data_ptr()
 
+    def leave(self) -> Tensor:
+        """The memory as the caller's own, which does not come back to the pool."""
+        self._pool = None
+        return self._tensor
+
     def __del__(self) -> None:
-        tensor = self.__dict__.get("_tensor")
-        if tensor is None:  # torch.compile makes objects that are never initialised
+        pool = self.__dict__.get("_pool")
+        if pool is None:  # torch.compile makes objects that are never initialised
             return
-        free = self._pool.setdefault(self._size, [])
+        free = pool.setdefault(self._tensor.numel(), [])
         if len(free) < _MOST_FREE:
-            free.append(tensor)
+            free.append(self._tensor)
 
 
 _MOST_FREE = 8
@@ -36,7 +36,16 @@ _POOL: dict[int, list[Tensor]] = {}
 
 def take(floats: int) -> Block:
     """At least this many floats, with whatever their last user left in them."""
-    return Block(_POOL, floats)
+    # Sizes in steps of an eighth, so that calls of nearly one size share memory.
+    step = max(1024, 1 << max(0, floats.bit_length() - 4))
+    size = -(-floats // step) * step
+    free = _POOL.get(size)
+    return Block(free.pop() if free else torch.empty(size, dtype=torch.float32), _POOL)
+
+
+def around(tensor: Tensor) -> Block:
+    """Memory that is the caller's and stays so."""
+    return Block(tensor, None)
 
 
 def forget() -> None:

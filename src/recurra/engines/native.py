@@ -98,6 +98,22 @@ def sweep(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     return results[0], tuple(results[1:])
 
 
+def forward(call: Call, needs: tuple[bool, ...] | None) -> tuple[tuple[Tensor, ...], memory.Block]:
+    """Outputs and final states, and what :func:`backward` reads again.
+
+    Args:
+        needs: which gradients will be asked for, one mark for each of the call's tensors; None is none of them.
+    """
+    return _forward(call, _plan(call, needs))
+
+
+def backward(
+    call: Call, needs: tuple[bool, ...], kept: memory.Block, gradients: Sequence[Tensor | None]
+) -> dict[Slot, Tensor | None]:
+    """The gradients that are needed, from those of the outputs and final states."""
+    return _backward(call, _plan(call, needs), kept, gradients)
+
+
 class _Sweep(torch.autograd.Function):
     """A sweep as one node of autograd's graph."""
 

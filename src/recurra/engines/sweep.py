@@ -6,9 +6,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+import torch
 from torch import Tensor
 
-from recurra.engines import eager, library, native
+from recurra.engines import eager, library, native, operator
 from recurra.engines.widths import Call, Names
 from recurra.equations import nearest
 from recurra.equations.program import Program
@@ -51,10 +52,21 @@ def sweep(  # noqa: PLR0913 - the arrays of a call; all but the first four by ke
     """
     arrays = {(n,) if isinstance(n, str) else n: p for n, p in parameters.items()}
     call = Call(program, tuple(inputs), tuple(statics), tuple(state), arrays, lengths, reverse)
+    if torch.compiler.is_compiling():
+        return operator.sweep(call, engine)
+    return native.sweep(call) if settle(call, engine) == "native" else eager.sweep(call)
+
+
+def settle(call: Call, engine: str) -> str:
+    """The engine that will run a call, after a look at the call; told to the log.
+
+    Raises:
+        ValueError: the arrays do not fit the cell, or the engine named cannot serve the call.
+    """
     call.check()
     chosen, reason = choose(call, engine)
-    _tell(program.cell.name, chosen, reason)
-    return native.sweep(call) if chosen == "native" else eager.sweep(call)
+    _tell(call.program.cell.name, chosen, reason)
+    return chosen
 
 
 def choose(call: Call, engine: str) -> tuple[str, str]:

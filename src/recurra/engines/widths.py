@@ -93,7 +93,7 @@ class Call:
         known: dict[object, dict[str, int]] = self.program.__dict__.setdefault("known_widths", {})
         shapes = (tuple(self.parameters), *[None if t is None else t.shape for t in self.tensors])
         if shapes not in known:
-            known[shapes] = _Widths(self).bind()
+            known[shapes] = bind(self)
         return known[shapes]
 
     def check(self) -> None:
@@ -147,6 +147,15 @@ class Call:
     def tensors(self) -> tuple[Tensor | None, ...]:
         """Every array of the call: inputs, statics and states as declared, then the parameters' as given."""
         return (*self.inputs, *self.statics, *self.state, *self.parameters.values())
+
+
+def bind(call: Call) -> dict[str, int]:
+    """Columns of each named width, looked at anew: for arrays that have shapes and no memory.
+
+    Raises:
+        ValueError: see `Call.widths`.
+    """
+    return _Widths(call).bind()
 
 
 def resolve(width: Width, widths: Mapping[str, int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,12 +32,20 @@ class Training:
 
 
 class Program:
-    """What engines run: the traced cell and its passes, each planned when first asked for."""
+    """What engines run: the traced cell and its passes, each planned when first asked for.
+
+    Attributes:
+        cell: what is run.
+        traced: its graph.
+        key: the cell's name and what its graph comes to: the same for the same equations in every process.
+    """
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
         self.traced: Traced = cell.traced
         self._training: dict[Wanted, Training] = {}
+        self.key = f"{cell.name}-{_digest(self.traced)}"
+        _PROGRAMS.setdefault(self.key, self)
 
     def __repr__(self) -> str:
         return f"Program({self.cell.name})"
@@ -90,3 +99,23 @@ class Program:
         keep: dict[Key, Node] = {("saved", leaf_name(leaf)): node for leaf, node in reads.items() if node.op != "leaf"}
         saved_states = frozenset(leaf_name(node) for node in reads.values() if node.op == "leaf")
         return Training(self._forward(keep), backward, saved_states)
+
+
+_PROGRAMS: dict[str, Program] = {}
+
+
+def find(key: str) -> Program:
+    """The program with that key.
+
+    Raises:
+        ValueError: none was made in this process.
+    """
+    if key not in _PROGRAMS:
+        raise ValueError(f"no program {key} was made in this process; make the layer whose sweep this is first")
+    return _PROGRAMS[key]
+
+
+def _digest(traced: Traced) -> str:
+    nodes = [(n.op, [a.id for a in n.args], n.attr, n.width, n.rate.value) for n in traced.graph.nodes[: traced.size]]
+    ends = [[n.id for n in (*traced.states, *traced.new_states, traced.output)], list(traced.graph.parameters.values())]
+    return hashlib.sha256(repr((nodes, ends)).encode()).hexdigest()[:16]

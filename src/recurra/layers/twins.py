@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.engines.sweep import sweep
 from recurra.layers.packing import Packing
-from recurra.layers.torch_cells import TorchCell, torch_cell
+from recurra.layers.torch_cells import torch_cell
 
 States = tuple[Tensor, ...]
 _log = logging.getLogger("recurra.engines")
@@ -29,6 +29,7 @@ class _Twin(nn.RNNBase):
 
     def __init__(self, mode: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(mode, *args, **kwargs)
+        self._cell = torch_cell(mode, self.bias, self.proj_size > 0)
         suffixes = ("", "_reverse") if self.bidirectional else ("",)
         kinds = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if self.bias else [])]
         kinds += ["weight_hr"] if self.proj_size else []
@@ -119,10 +120,6 @@ class _Twin(nn.RNNBase):
         own = self._parameters
         # What a parametrisation or a user has put in a parameter's place is an attribute.
         return [own[n] if n in own else getattr(self, n) for n in self._array_names[layer][direction]]  # type: ignore[misc]
-
-    @property
-    def _cell(self) -> TorchCell:
-        return torch_cell(self.mode, self.bias, self.proj_size > 0)
 
     def _sweep(self, values: Tensor, states: States | None, packing: Packing | None) -> tuple[Tensor, States]:
         """From the input ``[T, B, I]`` to the top layer's outputs ``[T, B, W]`` and the final states."""
