@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -27,15 +29,15 @@ def run_row(layer: Layer, x: Tensor, state: list[Tensor], resets: Tensor, static
     starts = [s[0] for s in layer.initial_state(1, x)]
     # On the way back an episode is entered from its last step: behind the first step nothing starts any more.
     cuts = [0, *[t for t in range(1 if layer.reverse else 0, len(x)) if resets[t]], len(x)]
-    segments = [(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
-    outputs: dict[int, Tensor] = {}
+    segments = list(pairwise(cuts))
+    outputs: dict[tuple[int, int], Tensor] = {}
     for k, (a, b) in enumerate(reversed(segments) if layer.reverse else segments):
         if k > 0:
             state = starts
         part = x[a:b].flip(0) if layer.reverse else x[a:b]
         output, state = run_segment(layer, part, state, static)
-        outputs[a, b] = output.flip(0) if layer.reverse else output  # type: ignore[index]
-    return torch.cat([outputs[s] for s in segments]), state  # type: ignore[index]
+        outputs[a, b] = output.flip(0) if layer.reverse else output
+    return torch.cat([outputs[s] for s in segments]), state
 
 
 def run_stack(
