@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -83,7 +83,7 @@ def _(setting: str, tensors: Sequence[Tensor], lengths: Tensor | None, needs: Se
     output = x.new_empty(call.steps, call.rows, resolve(call.program.traced.output.width, widths))
     finals = [x.new_empty(call.rows, resolve(w, widths)) for w in call.program.cell.states.values()]
     # How much is kept is for the engine to say, once it runs.
-    kept: Any = torch.library.get_ctx().new_dynamic_size() if needs else 0  # pyright: ignore[reportUnknownMemberType]
+    kept = cast(int, torch.library.get_ctx().new_dynamic_size()) if needs else 0  # pyright: ignore
     return [output, *finals, torch.empty(kept)]
 
 
