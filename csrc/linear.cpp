@@ -43,13 +43,19 @@ void product(const rc_linear_call &c, const float *packed, float *own, int64_t r
   copy_rows(own, width, y + whole, c.outputs, rows, rest);
 }
 
-// Some rows of dx = dy W. W is packed in blocks of kDepth of its rows, one after another.
+// Some rows of dx = dy W. W is packed in blocks of kDepth of its rows, one after another; each block is summed up by
+// itself, so that a long sum keeps its precision.
 void input_gradient(const rc_linear_call &c, const float *packed, float *own, int64_t row) {
   const int64_t rows = std::min(kRows, c.rows - row), width = padded(c.inputs);
-  for (int64_t v = 0; v < c.outputs; v += kDepth)
+  float *sum = own, *block = own + rows * width;
+  const rc_operand operands[] = {{sum, width, 0, 0}, {block, width, 0, 0}};
+  const rc_instruction add = {RC_ADD, static_cast<int32_t>(width), 0, 0, 1, -1};
+  for (int64_t v = 0; v < c.outputs; v += kDepth) {
     c.kernels->gemm(rows, c.inputs, std::min(kDepth, c.outputs - v), c.dy + row * c.outputs + v, c.outputs,
-                    packed + v * width, v ? own : nullptr, width, own, width);
-  copy_rows(own, width, c.dx + row * c.inputs, c.inputs, rows, c.inputs);
+                    packed + v * width, nullptr, 0, v ? block : sum, width);
+    if (v) c.kernels->tape(&add, 1, operands, static_cast<int32_t>(rows));
+  }
+  copy_rows(sum, width, c.dx + row * c.inputs, c.inputs, rows, c.inputs);
 }
 
 int64_t packed_floats(const rc_linear_call &c) { return c.kernels->packed_size(c.inputs, c.outputs); }
@@ -60,7 +66,7 @@ int64_t outputs_of_unit(const rc_linear_call &c) { return divide_up(c.outputs, 4
 
 int64_t gradient_floats(const rc_linear_call &c) {
   const int64_t sums = c.dweight ? padded(c.kernels->gemm_tn_scratch(outputs_of_unit(c), c.inputs)) : 0;
-  return std::max(c.dx ? kRows * padded(c.inputs) : 0, sums);
+  return std::max(c.dx ? 2 * kRows * padded(c.inputs) : 0, sums);
 }
 
 }  // namespace

@@ -1,0 +1,382 @@
+"""A linear layer and its cross-entropy, run by the native library on CPU in float32, elsewhere by torch.
+
+The cross-entropy takes the features instead of the logits. Logits are made for some rows at a time, and in training
+their gradient at once, so that memory for them does not grow with the number of rows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recurra.engines import library, memory
+from recurra.engines.native import tensor_obstacle
+
+LINEAR_VERSION = 1
+Reduction = Literal["mean", "sum", "none"]
+REDUCTIONS = ("mean", "sum", "none")
+# Logits that torch makes at once where no gradient is wanted.
+_TORCH_LOGITS = 1 << 22
+_log = logging.getLogger("recurra.engines")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `torch.nn.functional.cross_entropy` calls by the same names."""
+
+    ignore_index: int = -100
+    label_smoothing: float = 0.0
+    reduction: Reduction = "mean"
+
+
+class _LinearCall(ctypes.Structure):
+    """`rc_linear_call` of csrc/linear.h."""
+
+    _fields_ = (
+        ("size", ctypes.c_uint32),
+        ("threads", ctypes.c_int32),
+        ("kernels", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("rows", "inputs", "outputs")),
+        *((name, ctypes.c_void_p) for name in ("x", "weight", "bias", "y", "dy", "dx", "dweight", "dbias", "work")),
+    )
+
+
+class _LossCall(ctypes.Structure):
+    """`rc_linear_loss_call` of csrc/linear.h."""
+
+    _fields_ = (
+        ("size", ctypes.c_uint32),
+        ("threads", ctypes.c_int32),
+        ("kernels", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("rows", "inputs", "outputs")),
+        *((name, ctypes.c_void_p) for name in ("x", "weight", "bias", "targets")),
+        ("ignored", ctypes.c_int64),
+        ("smoothing", ctypes.c_double),
+        ("mean", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("row_scale", "loss", "dx", "dweight", "dbias", "work")),
+        ("counted", ctypes.c_int64),
+        ("total", ctypes.c_double),
+    )
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``x Wᵀ + b``.
+
+    Args:
+        x: ``[..., I]``.
+        weight: ``[O, I]``.
+        bias: ``[O]``.
+
+    Returns:
+        ``[..., O]``.
+    """
+    if x.dim() == 0 or weight.dim() != 2 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"the input has shape {list(x.shape)} and the weight {list(weight.shape)}; expected [..., I] and [O, I]"
+        )
+    _check_bias(weight, bias)
+    if not _is_native("a linear layer", x, weight, bias):
+        return F.linear(x, weight, bias)
+    rows = x.reshape(-1, x.shape[-1])
+    if _wants_gradient(x, weight, bias):
+        y = cast(Tensor, _Linear.apply(rows, weight, bias))  # pyright: ignore[reportUnknownMemberType]
+    else:
+        y = _product(rows, weight, bias)
+    return y.view(*x.shape[:-1], weight.shape[0])
+
+
+def cross_entropy(features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, settings: Settings) -> Tensor:
+    """The cross-entropy of the logits ``features Wᵀ + b``.
+
+    Args:
+        features: ``[N, H]``.
+        weight: ``[V, H]``.
+        bias: ``[V]``.
+        targets: int64 ``[N]``.
+        settings: as for torch's cross-entropy.
+
+    Returns:
+        A scalar, or ``[N]`` for the reduction "none".
+    """
+    _check_loss(features, weight, targets, settings)
+    _check_bias(weight, bias)
+    if not _is_native("a linear layer with its cross-entropy", features, weight, bias):
+        return _torch_cross_entropy(features, weight, bias, targets, settings)
+    if _wants_gradient(features, weight, bias):
+        return cast(Tensor, _CrossEntropy.apply(features, weight, bias, targets, settings))  # pyright: ignore[reportUnknownMemberType]
+    return _Loss(features, weight, bias, targets, settings).run(())
+
+
+def _wants_gradient(*tensors: Tensor | None) -> bool:
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+# -- which of the two serves a call ------------------------------------------------------------------------------------
+
+
+def _is_native(what: str, x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    if torch.compiler.is_compiling():
+        return False
+    reason = _obstacle(x, weight, bias)
+    _tell(what, reason)
+    return reason is None
+
+
+def _obstacle(x: Tensor, weight: Tensor, bias: Tensor | None) -> str | None:
+    found = _missing_library() or tensor_obstacle((x, weight, bias))
+    if found is None and torch.is_autocast_enabled("cpu"):
+        return "it computes in float32, and autocast asks for less"
+    if found is None and (x.numel() == 0 or weight.numel() == 0):
+        return "there is nothing to compute"
+    return found
+
+
+@cache
+def _missing_library() -> str | None:
+    try:
+        loaded = library.load()
+        library.kernels()
+    except library.NativeLibraryError as error:
+        return str(error)
+    version = int(loaded.rc_linear_version()) if hasattr(loaded, "rc_linear_version") else 0
+    if version != LINEAR_VERSION:
+        raise library.NativeLibraryError(
+            f"the native library has version {version} of its linear layers, expected {LINEAR_VERSION}; "
+            "build it anew with `pip install .` or `pip install -e .`"
+        )
+    for name in ("rc_linear_floats", "rc_linear_gradient_floats", "rc_linear_loss_floats", "rc_linear_loss"):
+        getattr(loaded, name).restype = ctypes.c_int64
+    return None
+
+
+@cache
+def _tell(what: str, reason: str | None) -> None:
+    if reason is None:
+        _log.info("%s runs on the native library: it serves float32 on the CPU", what)
+    else:
+        _log.info("%s runs on torch: the native library cannot serve it: %s", what, reason)
+
+
+# -- checks ------------------------------------------------------------------------------------------------------------
+
+
+def _check_bias(weight: Tensor, bias: Tensor | None) -> None:
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"the bias has shape {list(bias.shape)}; expected [{weight.shape[0]}], one for each output")
+
+
+def _check_loss(features: Tensor, weight: Tensor, targets: Tensor, settings: Settings) -> None:
+    if features.dim() != 2 or weight.dim() != 2 or features.shape[1] != weight.shape[1]:
+        raise ValueError(
+            f"the features have shape {list(features.shape)} and the weight {list(weight.shape)}; "
+            "expected [N, H] and [V, H]: flatten batch and time into N"
+        )
+    if targets.shape != features.shape[:1]:
+        raise ValueError(
+            f"the targets have shape {list(targets.shape)}; expected [{features.shape[0]}], one for each row"
+        )
+    if targets.dtype is not torch.int64:
+        raise TypeError(f"the targets are {targets.dtype}; expected torch.int64, the number of a class for each row")
+    if settings.reduction not in REDUCTIONS:
+        raise ValueError(f"the reduction is {settings.reduction!r}; expected one of {', '.join(REDUCTIONS)}")
+    if not 0.0 <= settings.label_smoothing <= 1.0:
+        raise ValueError(f"label_smoothing is {settings.label_smoothing}; expected a share from 0 to 1")
+
+
+# -- torch -------------------------------------------------------------------------------------------------------------
+
+
+def _torch_cross_entropy(
+    features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, settings: Settings
+) -> Tensor:
+    """Where a gradient is wanted torch keeps all logits anyway; else they are made for some rows at a time."""
+    rows = max(1, _TORCH_LOGITS // max(1, weight.shape[0]))
+    if _wants_gradient(features, weight, bias) or len(features) <= rows:
+        return _torch_rows(features, weight, bias, targets, settings)
+    each = Settings(settings.ignore_index, settings.label_smoothing, "none")
+    parts = zip(torch.split(features, rows), torch.split(targets, rows), strict=True)
+    losses = torch.cat([_torch_rows(f, weight, bias, t, each) for f, t in parts])
+    if settings.reduction == "none":
+        return losses
+    return losses.sum() if settings.reduction == "sum" else losses.sum() / (targets != settings.ignore_index).sum()
+
+
+def _torch_rows(features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, settings: Settings) -> Tensor:
+    return F.cross_entropy(
+        F.linear(features, weight, bias),
+        targets,
+        ignore_index=settings.ignore_index,
+        label_smoothing=settings.label_smoothing,
+        reduction=settings.reduction,
+    )
+
+
+# -- the native library ------------------------------------------------------------------------------------------------
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _empty(wanted: bool, like: Tensor | None) -> Tensor | None:
+    return torch.empty(like.shape) if wanted and like is not None else None
+
+
+def _linear_call(x: Tensor, weight: Tensor, bias: Tensor | None) -> _LinearCall:
+    """A call on contiguous tensors, which the caller keeps alive."""
+    return _LinearCall(
+        size=ctypes.sizeof(_LinearCall), threads=torch.get_num_threads(), kernels=ctypes.addressof(library.kernels()),
+        rows=x.shape[0], inputs=x.shape[1], outputs=weight.shape[0], x=_address(x), weight=_address(weight),
+        bias=_address(bias),
+    )  # fmt: skip
+
+
+def _run_linear(name: str, call: _LinearCall) -> None:
+    work = memory.take(int(getattr(library.load(), f"{name}_floats")(ctypes.byref(call))))
+    call.work = work.address
+    if getattr(library.load(), name)(ctypes.byref(call)):
+        raise RuntimeError("the native library is of another version than these Python files; install recurra anew")
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    x, weight = x.contiguous(), weight.contiguous()
+    bias = None if bias is None else bias.contiguous()
+    y = torch.empty(x.shape[0], weight.shape[0])
+    call = _linear_call(x, weight, bias)
+    call.y = _address(y)
+    _run_linear("rc_linear", call)
+    return y
+
+
+class _Linear(torch.autograd.Function):
+    """A linear layer as one node of autograd's graph."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(x, weight)
+        return _product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        x, weight = cast(tuple[Tensor, Tensor], ctx.saved_tensors)
+        needs_x, needs_weight, needs_bias = cast(tuple[bool, bool, bool], ctx.needs_input_grad)
+        if torch.is_grad_enabled():
+            dx = gradient @ weight if needs_x else None
+            dweight = gradient.t() @ x if needs_weight else None
+            return dx, dweight, gradient.sum(0) if needs_bias else None
+        x, weight, gradient = x.contiguous(), weight.contiguous(), gradient.contiguous()
+        dx, dweight = _empty(needs_x, x), _empty(needs_weight, weight)
+        dbias = torch.empty(weight.shape[0]) if needs_bias and needs_weight else None
+        call = _linear_call(x, weight, None)
+        call.dy, call.dx, call.dweight, call.dbias = map(_address, (gradient, dx, dweight, dbias))
+        _run_linear("rc_linear_gradient", call)
+        return dx, dweight, gradient.sum(0) if needs_bias and dbias is None else dbias
+
+
+class _Loss:
+    """One computation of the loss, with the gradients that are wanted."""
+
+    def __init__(
+        self, features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, settings: Settings
+    ) -> None:
+        self.features, self.weight, self.targets = features.contiguous(), weight.contiguous(), targets.contiguous()
+        self.bias = None if bias is None else bias.contiguous()
+        self.settings = settings
+        self.gradients: tuple[Tensor | None, ...] = (None, None, None)
+
+    def run(self, wanted: tuple[bool, ...], row_scale: Tensor | None = None) -> Tensor:
+        """The loss as `settings.reduction` has it. `gradients` then holds those wanted, of features, weight and bias.
+
+        They are the gradients of the returned number; for the reduction "none", those of the losses' sum weighted by
+        `row_scale` ``[N]``.
+        """
+        losses = torch.empty(len(self.features))
+        if wanted:
+            kinds = zip(wanted, (self.features, self.weight, self.bias), strict=True)
+            self.gradients = tuple(_empty(w, t) for w, t in kinds)
+        call = self._call(losses, row_scale)
+        work = memory.take(int(library.load().rc_linear_loss_floats(ctypes.byref(call))))
+        call.work = work.address
+        self._check(int(library.load().rc_linear_loss(ctypes.byref(call))))
+        if self.settings.reduction == "none":
+            return losses
+        counted, total = int(call.counted), float(call.total)
+        if self.settings.reduction == "mean":
+            total = total / counted if counted else math.nan
+        return torch.tensor(total, dtype=torch.float32)
+
+    def _call(self, losses: Tensor, row_scale: Tensor | None) -> _LossCall:
+        features, weight, gradients = self.features, self.weight, self.gradients
+        return _LossCall(
+            size=ctypes.sizeof(_LossCall), threads=torch.get_num_threads(),
+            kernels=ctypes.addressof(library.kernels()), rows=features.shape[0], inputs=features.shape[1],
+            outputs=weight.shape[0], x=_address(features), weight=_address(weight), bias=_address(self.bias),
+            targets=_address(self.targets), ignored=self.settings.ignore_index,
+            smoothing=self.settings.label_smoothing, mean=self.settings.reduction == "mean",
+            row_scale=_address(row_scale), loss=_address(losses), dx=_address(gradients[0]),
+            dweight=_address(gradients[1]), dbias=_address(gradients[2]),
+        )  # fmt: skip
+
+    def _check(self, code: int) -> None:
+        if code == -2:
+            raise RuntimeError("the native library is of another version than these Python files; install recurra anew")
+        if code >= 0:
+            raise IndexError(
+                f"target {int(self.targets[code])} of row {code} is out of bounds; expected a class from 0 to "
+                f"{len(self.weight) - 1}, or ignore_index={self.settings.ignore_index}"
+            )
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """The cross-entropy of a linear layer as one node of autograd's graph."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, settings: Settings
+    ) -> Tensor:
+        ctx.save_for_backward(features, weight, bias, targets)
+        ctx.settings, ctx.gradients = settings, None
+        loss = _Loss(features, weight, bias, targets, settings)
+        if settings.reduction == "none":
+            return loss.run(())
+        # While the logits are at hand. Backward has only to scale them.
+        result = loss.run(ctx.needs_input_grad[:3])
+        ctx.gradients = loss.gradients
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        tensors = cast(tuple[Tensor, Tensor, Tensor | None, Tensor], ctx.saved_tensors)
+        if torch.is_grad_enabled():
+            return (*_differentiable(ctx, tensors, gradient), None, None)
+        # Handed out once, for whoever gets them may change them; another backward computes them anew.
+        found, ctx.gradients = ctx.gradients, None
+        if found is None:
+            loss = _Loss(*tensors, ctx.settings)
+            by_row = gradient.contiguous() if ctx.settings.reduction == "none" else None
+            loss.run(ctx.needs_input_grad[:3], by_row)
+            found = loss.gradients
+        if ctx.settings.reduction != "none" and (factor := gradient.item()) != 1.0:
+            for tensor in found:
+                if tensor is not None:
+                    tensor.mul_(factor)
+        return (*found, None, None)
+
+
+def _differentiable(
+    ctx: Any, tensors: tuple[Tensor, Tensor, Tensor | None, Tensor], gradient: Tensor
+) -> list[Tensor | None]:
+    """The gradients as a graph of their own, for derivatives of derivatives: torch computes the loss again."""
+    loss = _torch_rows(*tensors, ctx.settings)
+    wanted = [t if need else None for t, need in zip(tensors[:3], ctx.needs_input_grad[:3], strict=True)]
+    found = torch.autograd.grad(loss, [t for t in wanted if t is not None], gradient, create_graph=True)
+    rest = iter(found)
+    return [None if t is None else next(rest) for t in wanted]
