@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,10 @@ class Block:
         """The memory as the caller's own, which does not come back to the pool."""
         self._pool = None
         return self._tensor
+
+    def view(self, *shape: int) -> Tensor:
+        """The first elements as a tensor, which is of use as long as this object lives."""
+        return self._tensor[: math.prod(shape)].view(shape)
 
     def __del__(self) -> None:
         pool = self.__dict__.get("_pool")

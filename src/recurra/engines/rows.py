@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import overload
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from recurra.engines import memory
 from recurra.engines.widths import Call
 
 
@@ -25,6 +27,7 @@ class Rows:
         self.order: Tensor | None = None
         self.lengths: Tensor | None = None
         self._given = call.steps
+        self._borrowed: list[memory.Block] = []
         if call.lengths is None:
             return
         self.lengths, order = call.lengths.sort(descending=True, stable=True)
@@ -40,32 +43,40 @@ class Rows:
         return None if self.lengths is None else self.lengths.data_ptr()
 
     def sort(self, tensor: Tensor) -> Tensor:
-        """A tensor ``[T, B, W]`` or ``[B, W]`` with its rows in the engine's order."""
-        return tensor if self.order is None else _select(tensor, self.order)
+        """A tensor ``[T, B, W]`` or ``[B, W]`` with its rows in the engine's order, as long as this object lives."""
+        if self.order is None:
+            return tensor
+        rows_first, turned = _rows_first(tensor)
+        sorted_ = torch.index_select(rows_first, 0, self.order, out=self._borrow(rows_first.shape))
+        return sorted_.transpose(0, 1) if turned else sorted_
 
-    @overload
-    def restore(self, tensor: Tensor) -> Tensor: ...
-    @overload
-    def restore(self, tensor: None) -> None: ...
-    def restore(self, tensor: Tensor | None) -> Tensor | None:
+    def restore(self, tensor: Tensor) -> Tensor:
         """A tensor ``[T, B, W]`` or ``[B, W]`` with its rows in the caller's order."""
-        return tensor if self.order is None or tensor is None else _select(tensor, self._place)
+        if self.order is None:
+            return tensor
+        rows_first, turned = _rows_first(tensor)
+        restored = rows_first.index_select(0, self._place)
+        return restored.transpose(0, 1) if turned else restored
 
     def new_steps(self, like: Tensor, width: int) -> Tensor:
-        """A new ``[T, B, W]``, zeros where a row may have no step.
+        """A ``[T, B, W]`` to be filled in the engine's order, zeros where a row has no step.
 
         Its memory runs over steps and rows in the same order as that of `like`.
         """
-        new = torch.empty if self.lengths is None else torch.zeros
         rows = like.shape[1]
+        if self.order is not None:
+            return self._borrow((rows, self._given, width)).zero_().transpose(0, 1)
+        new = torch.empty if self.lengths is None else torch.zeros
         if like.stride(1) > like.stride(0):
             return new(rows, self._given, width).transpose(0, 1)
         return new(self._given, rows, width)
 
+    def _borrow(self, shape: Sequence[int]) -> Tensor:
+        block = memory.take(math.prod(shape))
+        self._borrowed.append(block)
+        return block.view(*shape)
 
-def _select(tensor: Tensor, order: Tensor) -> Tensor:
-    if tensor.dim() == 2:
-        return tensor.index_select(0, order)
-    if tensor.stride(1) > tensor.stride(0):
-        return tensor.transpose(0, 1).index_select(0, order).transpose(0, 1)
-    return tensor.index_select(1, order)
+
+def _rows_first(tensor: Tensor) -> tuple[Tensor, bool]:
+    """The tensor with its rows in front, and whether it was turned for that."""
+    return (tensor.transpose(0, 1), True) if tensor.dim() == 3 else (tensor, False)

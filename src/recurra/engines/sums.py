@@ -98,7 +98,7 @@ def _pair(homes: Homes, operand: Node, adjoint: Node) -> tuple[Place, Place, int
     return homes.at(operand), homes.at(adjoint), int(min(max(operand.rate, adjoint.rate), Rate.STEP))
 
 
-def _write(  # noqa: PLR0913 - a row of the table, its goals by keyword
+def _write(
     homes: Homes,
     kind: Sum,
     pairs: list[tuple[Place, Place, int]],
