@@ -236,7 +236,12 @@ class Recurrent(nn.Module):
         """What a layer but the first reads of the one below."""
         if len(self.norms):
             values = self.norms[layer - 1](values, given.alive)
-        return nn.functional.dropout(values, self.dropout, self.training)
+        if not (self.training and self.dropout):
+            return values
+        # Drawn in one order, whichever way an engine lays its outputs: a seed gives the same mask to all.
+        steps, batch, width = values.shape
+        keep = 1.0 - self.dropout
+        return values * values.new_empty(batch, steps, width).bernoulli_(keep).div_(keep).transpose(0, 1)
 
     def _check_static(self, x: Tensor, static: Tensor | None) -> None:
         if static is None and self.static_size == 0:
