@@ -96,6 +96,23 @@ def test_an_untrained_model_is_near_uniform():
         assert abs(nats.item() - math.log(11)) < 0.4
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_loss_is_that_of_the_logits(tied):
+    model = tiny(tied=tied)
+    tokens, targets = torch.randint(11, (3, 6)), torch.randint(11, (3, 6))
+    targets[1, 2:] = -100
+    logits, final = model(tokens)
+    for reduction in ("mean", "sum", "none"):
+        plain = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=reduction)
+        found = model.loss(model.features(tokens)[0], targets, reduction)
+        assert found.shape == (targets.shape if reduction == "none" else ())
+        torch.testing.assert_close(found.flatten(), plain.flatten())
+    loss, state = model(tokens, None, targets)
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten()))
+    for a, b in zip(state, final, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_dropout_acts_in_training_only():
     model = tiny(dropout=0.5)
     tokens = torch.randint(11, (2, 4))

@@ -52,24 +52,15 @@ def test_rows_side_by_side_score_as_one_row(model, monkeypatch):
 
 
 @settings(deadline=None, max_examples=15)
-@given(st.integers(2, 300), st.integers(5, 50), st.integers(1, 40), st.integers(1, 12))
-def test_every_token_but_the_first_counts_once(tokens, window, logits, context):
+@given(st.integers(2, 300), st.integers(5, 50), st.integers(1, 12))
+def test_every_token_but_the_first_counts_once(tokens, window, context):
     uniform = LanguageModel(9, embedding=2, hidden=3, init=1e-30).eval()
-    before = lm_scoring.WINDOW, lm_scoring.LOGITS, lm_scoring.CONTEXT
-    lm_scoring.WINDOW, lm_scoring.LOGITS, lm_scoring.CONTEXT = window, logits, context
+    before = lm_scoring.WINDOW, lm_scoring.CONTEXT
+    lm_scoring.WINDOW, lm_scoring.CONTEXT = window, context
     try:
         assert text_nats(uniform, text(tokens)) == pytest.approx((tokens - 1) * math.log(9), rel=1e-5)
     finally:
-        lm_scoring.WINDOW, lm_scoring.LOGITS, lm_scoring.CONTEXT = before
-
-
-def test_logits_are_made_for_a_part_of_the_places_at_once(model, monkeypatch):
-    monkeypatch.setattr(lm_scoring, "LOGITS", 90)
-    sizes = []
-    monkeypatch.setattr(model, "logits", lambda f: sizes.append(len(f)) or type(model).logits(model, f))
-    ids = text(300)
-    assert text_nats(model, ids) == pytest.approx(nats_one_by_one(model, ids), rel=1e-5)
-    assert max(sizes) == 10
+        lm_scoring.WINDOW, lm_scoring.CONTEXT = before
 
 
 def test_lines_are_scored_on_their_own_and_in_order(model, monkeypatch):

@@ -1,10 +1,12 @@
 """A recurrent language model: the next token from all tokens before it."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recurra.layers import Initialisation, Recurrent, State
+from recurra.layers import Initialisation, Recurrent, State, linear_cross_entropy
 
 # Between an embedding's usual 1, which makes the first logits too large, and an output layer's 1/√E, which makes the
 # first inputs so small that learning starts late.
@@ -95,18 +97,22 @@ class LanguageModel(nn.Module):
         """The state before the first token, each tensor [L, B, width]."""
         return self.recurrent.initial_state(batch, self.embedding.weight)
 
-    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, tokens: Tensor, state: State | None = None, targets: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """Predict the token after each token.
 
         Args:
             tokens: int64 [B, T].
             state: the state after the tokens before; None: the initial state.
+            targets: int64 [B, T], the tokens that follow, -100 where there is none.
 
         Returns:
-            logits [B, T, V] and the state after the last token.
+            logits [B, T, V], or with targets the mean of their negative log-probabilities in nats, which needs far less
+            memory; and the state after the last token.
         """
         features, state = self.features(tokens, state)
-        return self.logits(features), state
+        return self.logits(features) if targets is None else self.loss(features, targets), state
 
     def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """`forward` without the output layer, whose result may be far larger than everything before it.
@@ -122,11 +128,31 @@ class LanguageModel(nn.Module):
 
     def logits(self, features: Tensor) -> Tensor:
         """The output layer: logits [..., V] from features [..., H]."""
+        return F.linear(self._output_features(features), self._output_weight(), self.output_bias)
+
+    def loss(self, features: Tensor, targets: Tensor, reduction: Literal["mean", "sum", "none"] = "mean") -> Tensor:
+        """The negative log-probability of each target in nats, without holding all logits at once.
+
+        Args:
+            features: [..., H].
+            targets: int64 [...], -100 where there is none.
+            reduction: "mean" over the targets, "sum", or "none".
+
+        Returns:
+            a scalar, or for "none" [...], 0 where there is no target.
+        """
+        features = self._output_features(features).flatten(0, -2)
+        losses = linear_cross_entropy(
+            features, self._output_weight(), self.output_bias, targets.flatten(), reduction=reduction
+        )
+        return losses.view(targets.shape) if reduction == "none" else losses
+
+    def _output_features(self, features: Tensor) -> Tensor:
         features = self.dropout(features)
-        if self.projection is not None:
-            features = self.projection(features)
-        weight = self.embedding.weight if self.output_weight is None else self.output_weight
-        return F.linear(features, weight, self.output_bias)
+        return features if self.projection is None else self.projection(features)
+
+    def _output_weight(self) -> Tensor:
+        return self.embedding.weight if self.output_weight is None else self.output_weight
 
     def step(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State, dict[str, Tensor]]:
         """One step of `forward`, for decoding.

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recurra.data import Batch, Corpus, DataError, TextStream, Vocabulary, build_vocabulary
@@ -160,8 +159,7 @@ class LanguageModelling(Task):
     def loss(self, model: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
         """The mean negative log-probability of the batch's targets, nats a token, and the state after its inputs."""
         device = next(model.parameters()).device
-        logits, state = model(batch.inputs.to(device), state)
-        return F.cross_entropy(logits.flatten(0, 1), batch.targets.to(device).flatten()), state
+        return model(batch.inputs.to(device), state, batch.targets.to(device))
 
     # -- measures ----------------------------------------------------------------------------------------------------
 

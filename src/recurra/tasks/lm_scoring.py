@@ -1,12 +1,11 @@
-"""How likely a language model finds a text, with little memory: logits are made for a part of the places at once."""
+"""How likely a language model finds a text."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from recurra.data import NO_TARGET, TextStream
 from recurra.models import LanguageModel
@@ -17,8 +16,6 @@ ROWS = 32
 CONTEXT = 128
 # Tokens of a row that are read at once.
 WINDOW = 256
-# Numbers in the largest logits tensor: 16 MB in float32.
-LOGITS = 1 << 22
 
 
 @contextmanager
@@ -55,7 +52,7 @@ def text_nats(model: LanguageModel, ids: np.ndarray) -> float:
     total = 0.0
     while (batch := stream.next()) is not None:
         features, state = model.features(batch.inputs.to(device), state)
-        total += _target_nats(model, features, batch.targets.to(device)).sum(dtype=torch.float64).item()
+        total += model.loss(features, batch.targets.to(device), "none").sum(dtype=torch.float64).item()
     return total
 
 
@@ -88,14 +85,6 @@ def _rows_nats(model: LanguageModel, lines: list[np.ndarray]) -> np.ndarray:
     for begin in range(0, longest - 1, WINDOW):
         window = slice(begin, begin + WINDOW)
         features, state = model.features(torch.from_numpy(inputs[:, window]).to(device), state)
-        nats = _target_nats(model, features, torch.from_numpy(targets[:, window]).to(device))
+        nats = model.loss(features, torch.from_numpy(targets[:, window]).to(device), "none")
         total += nats.sum(1, dtype=torch.float64).cpu().numpy()
     return total
-
-
-def _target_nats(model: LanguageModel, features: Tensor, targets: Tensor) -> Tensor:
-    """The nats of each target, [B, T], 0 where there is none; from features [B, T, H] and targets [B, T]."""
-    size = max(1, LOGITS // model.vocabulary_size)
-    parts = zip(features.flatten(0, 1).split(size), targets.flatten().split(size), strict=True)
-    nats = [F.cross_entropy(model.logits(f), t, ignore_index=NO_TARGET, reduction="none") for f, t in parts]
-    return torch.cat(nats).view(targets.shape)
