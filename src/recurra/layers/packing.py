@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,42 +11,42 @@ from torch import Tensor
 class Packing:
     """The order of the rows and steps in a PackedSequence: step after step, each with the rows that are that long.
 
+    Attributes:
+        rows: B.
+        lengths: steps of each row, falling, int64 ``[B]`` on the CPU; None where all rows have all steps.
+
     Args:
-        batch_sizes: rows at each step, ``[T]`` on the CPU, falling.
+        batch_sizes: rows at each step, falling, int64 ``[T]`` on the CPU.
+        packed: the data, ``[ΣT, W]``.
+        rows: B where it is known from elsewhere; None reads it off `batch_sizes`.
     """
 
-    def __init__(self, batch_sizes: Tensor) -> None:
-        self._sizes = batch_sizes
-        self.steps = len(batch_sizes)
-        self.rows = int(batch_sizes[0])
-        self.full = int(batch_sizes[-1]) == self.rows
-
-    @cached_property
-    def _present(self) -> Tensor:
-        """Which rows have which step, ``[T, B]``."""
-        return torch.arange(self.rows) < self._sizes[:, None]
-
-    @cached_property
-    def _places(self) -> Tensor:
-        """Where the packed steps lie among ``T·B``."""
-        return self._present.view(-1).nonzero().view(-1)
-
-    @cached_property
-    def lengths(self) -> Tensor | None:
-        """Steps of each row, ``[B]``; None where all are alike."""
-        return None if self.full else self._present.sum(0)
+    def __init__(self, batch_sizes: Tensor, packed: Tensor, rows: int | None) -> None:
+        self._steps, self._total = len(batch_sizes), len(packed)
+        self.rows = int(batch_sizes[0]) if rows is None else rows
+        self.lengths: Tensor | None = None
+        # Traced, the rows may be a symbol, and nothing may hang on its value.
+        if torch.compiler.is_compiling():
+            torch._check(self.rows > 0)
+        elif self._total == self._steps * self.rows:
+            return
+        self.lengths = (batch_sizes[:, None] > torch.arange(self.rows)).sum(0)
+        step = torch.repeat_interleave(torch.arange(self._steps), batch_sizes, output_size=self._total)
+        before = batch_sizes.cumsum(0) - batch_sizes
+        # Where each packed element lies among T·B.
+        self._places = (torch.arange(self._total) - before[step] + step * self.rows).to(packed.device)
 
     def pad(self, packed: Tensor) -> Tensor:
         """``[ΣT, W]`` to ``[T, B, W]``, zeros behind each row's end."""
-        if self.full:
-            return packed.view(self.steps, self.rows, -1)
-        padded = packed.new_zeros(self.steps * self.rows, packed.shape[1])
-        return padded.index_copy(0, self._places.to(packed.device), packed).view(self.steps, self.rows, -1)
+        if self.lengths is None:
+            return packed.view(self._steps, self.rows, -1)
+        padded = packed.new_zeros(self._steps * self.rows, packed.shape[1])
+        return padded.index_copy(0, self._places, packed).view(self._steps, self.rows, packed.shape[1])
 
     def pack(self, padded: Tensor) -> Tensor:
         """``[T, B, W]`` to ``[ΣT, W]``."""
-        flat = padded.reshape(self.steps * self.rows, -1)
-        return flat if self.full else _Take.apply(flat, self._places.to(flat.device))  # type: ignore[return-value]
+        flat = padded.reshape(self._steps * self.rows, padded.shape[2])
+        return flat if self.lengths is None else _Take.apply(flat, self._places)  # type: ignore[return-value]
 
 
 class _Take(torch.autograd.Function):

@@ -60,7 +60,8 @@ class _Twin(nn.RNNBase):
 
     def _run(self, input: Any, states: States | None) -> tuple[Any, States]:
         """The call, with a tuple of states: one for each state of the cell."""
-        if torch.is_autocast_enabled(_data(input).device.type):
+        device = _data(input).device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
             return self._run_without_autocast(input, states)
         if isinstance(input, PackedSequence):
             return self._run_packed(input, states)
@@ -83,8 +84,9 @@ class _Twin(nn.RNNBase):
     def _run_packed(self, input: PackedSequence, states: States | None) -> tuple[PackedSequence, States]:
         """The rows stay in the order of the packing, longest first; the states are the caller's."""
         data, batch_sizes, order, back = input
-        packing = Packing(batch_sizes)
         self.check_input(data, batch_sizes)
+        rows = states[0].shape[1] if torch.compiler.is_compiling() and states is not None else None
+        packing = Packing(batch_sizes, data, rows)
         if states is not None and order is not None:
             states = tuple(s.index_select(1, order) for s in states)
         values, finals = self._sweep(packing.pad(data), states, packing)
