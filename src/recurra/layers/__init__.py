@@ -1,5 +1,8 @@
 """Torch modules around the engines."""
 
+# A step alone gives an engine nothing to prepare and nothing to take out of the loop: torch's own cells are the faster.
+from torch.nn import GRUCell, LSTMCell, RNNCell
+
 from recurra.engines.native import Prepacked
 from recurra.layers.cross_entropy import linear_cross_entropy
 from recurra.layers.initialisation import Initialisation
@@ -8,12 +11,19 @@ from recurra.layers.normalisation import Normalisation
 from recurra.layers.recurrent import Recurrent, State
 from recurra.layers.regularisation import Regularisation
 from recurra.layers.stepper import Stepper
+from recurra.layers.twins import GRU, LSTM, RNN
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "GRUCell",
     "Initialisation",
+    "LSTMCell",
     "Linear",
     "Normalisation",
     "Prepacked",
+    "RNNCell",
     "Recurrent",
     "Regularisation",
     "State",
