@@ -6,12 +6,20 @@ from torch import Tensor
 
 from recurra import cells
 from recurra.engines.sweep import sweep
-from recurra.equations import Cell
+from recurra.equations import Cell, CellError
 from recurra.equations.program import Program
-from recurra.equations.rewrite import lengths, resets, variational_dropout, zoneout
+from recurra.equations.rewrite import (
+    lengths,
+    matrices_reading,
+    resets,
+    variational_dropout,
+    with_static,
+    zoneout,
+    zoneout_mean,
+)
 
 T, B, I, H = 6, 3, 5, 7  # noqa: E741  # the letters of the shapes
-SIZES = {"I": I, "H": H, 1: 1}
+SIZES = {"I": I, "H": H, "S": 2, 1: 1}
 
 
 def arrays(cell: Cell, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -65,6 +73,53 @@ def test_zoneout_keeps_the_units_of_its_mask(name: str) -> None:
         masks = [given[f"zone_{n}"][t] for n in inner.states]
         state = tuple(torch.where(m != 0, o, n) for m, o, n in zip(masks, state, new, strict=True))
         torch.testing.assert_close(output[t], state[0])
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_zoneout_is_its_mean_over_all_masks(name: str) -> None:
+    inner, state = cells.get(name), cells.get(name).states
+    cell = zoneout_mean(inner, dict.fromkeys(state, 0.25))
+    given = arrays(cell, torch.float64)
+    given["x"] = given["x"][:1]
+    output, mean = run(cell, given)
+    _, new = run(inner, given)
+    for n, m, target in zip(state, mean, new, strict=True):
+        torch.testing.assert_close(m, 0.25 * given[n] + 0.75 * target)
+    torch.testing.assert_close(output[0], mean[0])
+
+
+def test_zoneout_of_one_state_leaves_the_other() -> None:
+    cell = zoneout(cells.get("lstm"), ["c"])
+    assert list(cell.inputs) == ["x", "zone_c"]
+
+
+READERS = [
+    ("lstm", "h", ["U_i", "U_f", "U_g", "U_o"]),
+    ("lstm", "c", []),  # its own product with a matrix it has none
+    ("gru", "h", ["U_r", "U_z", "U_n"]),  # U_n reads r ⊙ h
+    ("mut1", "h", ["U_r", "U_n"]),
+    ("full_peephole_lstm", "c", ["U_i2", "U_f2"]),  # the output gate reads the new c
+    ("projected_lstm", "c", []),  # the projection reads o ⊙ tanh of the new c
+]
+
+
+@pytest.mark.parametrize(("name", "state", "expected"), READERS)
+def test_matrices_that_read_a_state(name: str, state: str, expected: list[str]) -> None:
+    assert matrices_reading(cells.get(name), state) == expected
+
+
+def test_matrices_of_no_state() -> None:
+    with pytest.raises(CellError, match="has no state `g`"):
+        matrices_reading(cells.get("lstm"), "g")
+
+
+def test_a_static_input_stands_beside_the_input() -> None:
+    cell = with_static(cells.get("gru"))
+    assert cell.statics == {"static": "S"} and list(cell.inputs) == ["x"]
+    shapes = {n: p.shape for n, p in Program(cell).parameters.items()}
+    assert shapes["W_n2"] == ("H", "S") and shapes["W_n"] == ("H", "I") and shapes["U_n"] == ("H", "H")
+    with pytest.raises(CellError, match="it has an argument `static`"):
+        with_static(cell)
 
 
 def test_variational_dropout_masks_the_state_in_products_alone() -> None:

@@ -61,9 +61,9 @@ class Layer(nn.Module):
         return {array: names for array, names in found.items() if names}
 
     @property
-    def arrays(self) -> dict[str, nn.Parameter]:
+    def arrays(self) -> dict[str, Tensor]:
         """The arrays that hold the cell's parameters, by name."""
-        return {array: self.get_parameter(array) for array in self.stacks}
+        return {array: getattr(self, array) for array in self.stacks}
 
     def parameter(self, name: str) -> Tensor:
         """A parameter by its name in the equations: a view of its rows in the array that holds it."""
