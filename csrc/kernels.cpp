@@ -42,6 +42,25 @@ typedef float vec_unaligned __attribute__((vector_size(VW * 4), aligned(4), may_
 static inline vec load(const float *p) { return *(const vec_unaligned *)p; }
 static inline void store(float *p, vec v) { *(vec_unaligned *)p = v; }
 static inline vec all(float x) { return x - (vec){}; }
+// The first n floats of a vector, n at most VW.
+static inline vec load_part(const float *p, int64_t n) {
+#if defined(__AVX512F__)
+  return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#else
+  vec v = {};
+  for (int64_t i = 0; i < n; i++) v[i] = p[i];
+  return v;
+#endif
+}
+
+static inline void store_part(float *p, vec v, int64_t n) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#else
+  for (int64_t i = 0; i < n; i++) p[i] = v[i];
+#endif
+}
+
 static inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -76,7 +95,7 @@ static double burn(int64_t iterations, float *sink) {
 extern "C" {
 extern const rc_kernels JOIN(rc_kernels_, RC_ISA);
 const rc_kernels JOIN(rc_kernels_, RC_ISA) = {
-    TEXT(RC_ISA), PANEL, packed_size, pack, gemm, gemm_tn, gemm_tn_scratch, tape, burn, softmax_sums,
+    TEXT(RC_ISA), PANEL, packed_size, pack, gemm, gemm_tn, gemm_tn_scratch, tape, burn, softmax,
     softmax_gradient, rank_update, rank_update_scratch,
 };
 }

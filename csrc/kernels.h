@@ -87,16 +87,15 @@ typedef struct {
   // FMA rate of this core: runs about `iterations` * 1000 fused multiply-adds on full vectors; returns the count of
   // floating-point operations done (so that the caller can divide by its clock).
   double (*burn)(int64_t iterations, float *sink);
-  // Over the rows v of every column r of x[rows, columns] + bias[rows] (bias may be NULL): the maximum, the sum of
-  // exp(x - maximum), and the sum of x - maximum, where a maximum of -inf counts as 0. x's rows, and the three results,
-  // are padded to RC_LANE.
-  void (*softmax_sums)(int64_t rows, int64_t columns, const float *x, int64_t ldx, const float *bias, float *maximum,
-                       float *sum, float *total);
-  // x[v, r] = exp(x[v, r] + bias[v] - maximum[r]) * scale[r] - offset[r]; no x + bias may exceed its maximum. row_sums
-  // (may be NULL) receives (+)= the sums of the rows over exactly `columns`. All but row_sums and bias are padded.
-  void (*softmax_gradient)(int64_t rows, int64_t columns, float *x, int64_t ldx, const float *bias,
-                           const float *maximum, const float *scale, const float *offset, float *row_sums,
-                           int32_t accumulate);
+  // For every column r of x[rows, columns] + bias[rows] (bias may be NULL): its maximum over the rows; x becomes
+  // exp(x + bias - maximum); the sum of that; and the total of x + bias - maximum. A maximum of -inf counts as 0 here.
+  // x's rows, and the three results, are padded to RC_LANE.
+  void (*softmax)(int64_t rows, int64_t columns, float *x, int64_t ldx, const float *bias, float *maximum, float *sum,
+                  float *total);
+  // x[v, r] = x[v, r] * scale[r] - offset[r]. row_sums (may be NULL) receives (+)= the sums of the rows over exactly
+  // `columns`. All but row_sums are padded.
+  void (*softmax_gradient)(int64_t rows, int64_t columns, float *x, int64_t ldx, const float *scale,
+                           const float *offset, float *row_sums, int32_t accumulate);
   // c[0:M, 0:N] = sum over the rows v (at least one) of a[v, 0:M]^T * b[v, 0:N], all exact: gemm_tn for an `a` that is
   // read where it lies, which is faster if its rows do not start on few of the cache sets (powers of two apart).
   void (*rank_update)(int64_t m, int64_t n, int64_t rows, const float *a, int64_t lda, const float *b, int64_t ldb,

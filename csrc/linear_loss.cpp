@@ -19,7 +19,6 @@ constexpr int64_t kMemory = 1 << 23;     // floats of a group, if more than one 
 constexpr int64_t kMostRows = 252;       // of a chunk: the depth of the weight gradient's products
 constexpr int64_t kLeastRows = 126;      // of a chunk: below, adding up the weight's gradient would take the time
 constexpr int64_t kTile = 126;           // classes of a unit of the first stage; the order of sums depends on it
-constexpr int64_t kMostClasses = 126;    // of a unit of the third stage
 constexpr int64_t kSegment = 64;         // rows of a unit of the second stage
 constexpr int64_t kLeastWork = 100000;   // multiply-adds that are worth a second thread
 
@@ -36,11 +35,11 @@ struct Chunk {
   float *x_transposed;             // packed [H, rows]
   float *x;                        // packed [rows, H]
   float *staging;                  // [rows, H], for rows that do not lie side by side
-  float *logits;                   // [V, R], rows `stride_` apart, then their gradient
+  float *logits;                   // [V, R], rows `stride_` apart; then exp(logit - maximum of the tile); then gradients
   float *maxima, *sums, *totals;   // of the logits of each tile of classes, [tiles, R]
+  float *scales;                   // [tiles, R]: gradient of a logit = exp * scale - offset - (target ? hit : 0)
   float *of_target;                // [R], as all that follow: the target's logit
-  float *maximum;
-  float *scale, *offset, *hit;     // gradient of a logit = exp(logit - maximum) * scale - offset - (target ? hit : 0)
+  float *offset, *hit;
 };
 
 class Loss {
@@ -57,10 +56,10 @@ class Loss {
     most_rows_ = std::min({kMostRows, kMemory / V_ < kMostRows ? kLeastRows : kMostRows, all});
     R_ = padded(most_rows_);
     stride_ = R_ + RC_LANE;   // not a power of two: neighbouring rows keep to different cache sets
-    chunk_floats_ = H_ * R_ + R_ * width_ + R_ * H_ + V_ * stride_ + 3 * tiles_ * R_ + 5 * R_;
+    chunk_floats_ = H_ * R_ + R_ * width_ + R_ * H_ + V_ * stride_ + 4 * tiles_ * R_ + 3 * R_;
     group_ = std::clamp<int64_t>(kMemory / chunk_floats_, 1, divide_up(all, most_rows_));
-    classes_ = std::clamp<int64_t>(divide_up(V_, 4 * threads_), 1, kMostClasses);
-    own_floats_ = std::max(classes_ * width_, padded(kernels_.rank_update_scratch(H_)));
+    parts_ = std::clamp<int64_t>(divide_up(4 * threads_, tiles_), 1, kTile);
+    own_floats_ = std::max(divide_up(kTile, parts_) * width_, padded(kernels_.rank_update_scratch(H_)));
   }
 
   int64_t floats() const { return group_ * chunk_floats_ + threads_ * own_floats_; }
@@ -108,7 +107,8 @@ class Loss {
       losses(chunk(first, unit / segments), unit % segments * kSegment);
     if (!gradient) return;
 #pragma omp for schedule(dynamic)
-    for (int64_t unit = 0; unit < divide_up(V_, classes_); unit++) weight_gradient(first, chunks, unit * classes_);
+    for (int64_t unit = 0; unit < tiles_ * parts_; unit++)
+      weight_gradient(first, chunks, unit / parts_, unit % parts_ * divide_up(kTile, parts_));
     if (!call_.dx) return;
     // A share copies the weight anew: no more of them than an even distribution needs.
     const int64_t shares = chunks >= 4 * threads_ || chunks % threads_ == 0 ? 1 : threads_;
@@ -125,8 +125,8 @@ class Loss {
     float *p = call_.work + number * chunk_floats_;
     const auto take = [&p](int64_t floats) { return (p += floats) - floats; };   // multiples of RC_LANE, as R_ is one
     c.x_transposed = take(H_ * R_), c.x = take(R_ * width_), c.staging = take(R_ * H_), c.logits = take(V_ * stride_);
-    for (float **sums : {&c.maxima, &c.sums, &c.totals}) *sums = take(tiles_ * R_);
-    for (float **row : {&c.of_target, &c.maximum, &c.scale, &c.offset, &c.hit}) *row = take(R_);
+    for (float **sums : {&c.maxima, &c.sums, &c.totals, &c.scales}) *sums = take(tiles_ * R_);
+    for (float **row : {&c.of_target, &c.offset, &c.hit}) *row = take(R_);
     return c;
   }
 
@@ -150,11 +150,11 @@ class Loss {
     float *logits = c.logits + from * stride_;
     const float *bias = call_.bias ? call_.bias + from : nullptr;
     kernels_.gemm(count, c.rows, H_, call_.weight + from * H_, H_, c.x_transposed, nullptr, 0, logits, stride_);
-    kernels_.softmax_sums(count, c.rows, logits, stride_, bias, c.maxima + sums, c.sums + sums, c.totals + sums);
     for (int64_t r = 0; r < c.rows; r++) {
       const int64_t target = call_.targets[row(c, r)] - from;
       if (target >= 0 && target < count) c.of_target[r] = logits[target * stride_ + r] + (bias ? bias[target] : 0);
     }
+    kernels_.softmax(count, c.rows, logits, stride_, bias, c.maxima + sums, c.sums + sums, c.totals + sums);
   }
 
   // The losses of some rows from the sums of all tiles, and what their gradients need.
@@ -166,29 +166,30 @@ class Loss {
       double sum = 0, total = 0;   // of exp(logit - maximum), of logit - maximum
       for (int64_t t = 0; t < tiles_; t++) {
         const float lower = c.maxima[t * R_ + r] - maximum;
-        sum += std::exp(lower) * c.sums[t * R_ + r];
+        c.scales[t * R_ + r] = std::exp(lower);
+        sum += c.scales[t * R_ + r] * c.sums[t * R_ + r];
         total += c.totals[t * R_ + r] + static_cast<double>(std::min(kTile, V_ - t * kTile)) * lower;
       }
       double loss = std::log(sum) + (static_cast<double>(maximum) - c.of_target[r]);
       if (even > 0) loss = (1 - call_.smoothing) * loss + even * (static_cast<double>(V_) * std::log(sum) - total);
       call_.loss[row(c, r)] = static_cast<float>(loss);
       const double scale = (call_.row_scale ? call_.row_scale[row(c, r)] : 1) / (call_.mean ? counted() : 1.0);
-      c.maximum[r] = maximum;
-      c.scale[r] = static_cast<float>(scale / sum);
+      for (int64_t t = 0; t < tiles_; t++) c.scales[t * R_ + r] *= static_cast<float>(scale / sum);
       c.offset[r] = static_cast<float>(scale * even);
       c.hit[r] = static_cast<float>(scale * (1 - call_.smoothing));
     }
   }
 
   // The gradient of the logits of some classes, for all chunks of the group, and from it that of their weights and biases.
-  void weight_gradient(int64_t first, int64_t chunks, int64_t from) const {
-    const int64_t count = std::min(classes_, V_ - from);
+  void weight_gradient(int64_t first, int64_t chunks, int64_t tile, int64_t begin) const {
+    const int64_t from = tile * kTile + begin;
+    const int64_t count = std::min({divide_up(kTile, parts_), kTile - begin, V_ - from});
+    if (count <= 0) return;
     float *product = own(), *dbias = call_.dbias ? call_.dbias + from : nullptr;
     for (int64_t number = 0; number < chunks; number++) {
       const Chunk c = chunk(first, number);
       float *gradient = c.logits + from * stride_;
-      kernels_.softmax_gradient(count, c.rows, gradient, stride_, call_.bias ? call_.bias + from : nullptr, c.maximum,
-                                c.scale, c.offset, dbias, c.first > 0);
+      kernels_.softmax_gradient(count, c.rows, gradient, stride_, c.scales + tile * R_, c.offset, dbias, c.first > 0);
       for (int64_t r = 0; r < c.rows; r++) {
         const int64_t target = call_.targets[row(c, r)] - from;
         if (target < 0 || target >= count) continue;
@@ -221,7 +222,7 @@ class Loss {
   const int32_t threads_;
   int64_t most_rows_, R_, stride_;       // of a chunk; padded; floats between the logits of one class and the next
   int64_t group_;                        // chunks of a group
-  int64_t classes_;                      // of a unit of the third stage
+  int64_t parts_;                        // of a tile, units of the third stage
   int64_t chunk_floats_, own_floats_;    // of a chunk, of a thread
   std::vector<int64_t> kept_;            // the rows that count
 };
