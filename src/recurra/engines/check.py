@@ -13,7 +13,7 @@ from recurra import cells
 from recurra.engines.sweep import obstacle, sweep
 from recurra.engines.widths import Call, Names
 from recurra.equations import Cell
-from recurra.equations.graph import columns, parted
+from recurra.equations.graph import columns, part, parted
 from recurra.equations.program import Program
 
 FLOOR = 3e-6
@@ -145,13 +145,16 @@ def _trials(cell: Cell, widths: Mapping[str, int]) -> Iterator[Trial]:
 
     yield Trial(1, 1, sizes(1, 0))
     yield Trial(6, 3, sizes(5))
-    yield Trial(4, 7, {**sizes(17), **widths})
+    yield Trial(4, 7, sizes(17))
+    # Blocks of a block-diagonal matrix are served natively in multiples of 16.
+    yield Trial(3, 2, {**{name: 16 * size for name, size in sizes(1).items()}, **widths})
     yield Trial(5, 4, sizes(3), lengths=(5, 0, 1, 3))
     yield Trial(5, 4, sizes(3), lengths=(2, 5, 0, 4), reverse=True)
 
 
 def _widths_of(cell: Cell) -> list[str]:
-    shapes = [p.shape for p in cell.traced.graph.parameters.values()]
+    parameters = cell.traced.graph.parameters.values()
+    shapes = [*[p.shape for p in parameters], *[(part(p.shape[0], p.blocks),) for p in parameters]]
     named = [*cell.inputs.values(), *cell.statics.values(), *cell.states.values(), *(w for s in shapes for w in s)]
     return [w for w in named if isinstance(w, str)]
 

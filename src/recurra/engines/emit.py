@@ -46,6 +46,13 @@ _REGIONS = (
 """Regions that hold stages, as csrc/engine.h numbers them."""
 
 
+_Weight = tuple[str, int, int]
+"""A parameter, and which of how many blocks of it."""
+
+_Block = tuple[_Weight, bool, int, int, int, int]
+"""A block of a packed matrix: weight, transposed, k0, n0, k, n."""
+
+
 @dataclass
 class _Product:
     """One packed product: target = start + operand · matrix."""
@@ -54,7 +61,7 @@ class _Product:
     start: Place | None
     biases: list[Place]  # in place of a start: the caller's arrays to gather into one
     target: Place
-    blocks: list[tuple[str, bool, int, int, int, int]]  # parameter, transposed, k0, n0, k, n
+    blocks: list[_Block]
 
     @property
     def k(self) -> int:
@@ -106,7 +113,7 @@ class Emitter:
         self.schedule = homes.schedule
         self.pass_ = homes.frame.number
         self.biases: dict[tuple[Place, ...], Place] = {}
-        self.matrices: dict[tuple[tuple[str, bool, int, int, int, int], ...], int] = {}
+        self.matrices: dict[tuple[_Block, ...], int] = {}
         self.free: dict[tuple[int, bool], list[int]] = {}
         self.bias_copies: list[tuple[Place, Place]] = []
         self.locals: set[Node] = set()
@@ -254,6 +261,9 @@ class Emitter:
         for n in stage.products:
             start_node = n.args[1] if len(n.args) == 2 else None
             depth[n] = 0 if start_node is None or start_node not in here else depth[start_node] + 1
+            if n.attr[0] in self.tables.diagonal:
+                lines += [(depth[n], product) for product in self._diagonal(n, start_node)]
+                continue
             product = self._one(n, start_node)
             previous = ends.get(start_node) if start_node is not None else None
             if previous is not None and self._extends(lines[previous][1], product):
@@ -287,10 +297,23 @@ class Emitter:
         homes = self.homes
         weight, transposed = n.attr
         operand, target = homes.at(n.args[0]), homes.at(n)
-        block = (str(weight), bool(transposed), 0, 0, operand.width, target.width)
+        block: _Block = ((str(weight), 0, 1), bool(transposed), 0, 0, operand.width, target.width)
         if start_node is not None and start_node.op == "leaf":
             return _Product(operand, None, [homes.at(start_node)], target, [block])
         return _Product(operand, None if start_node is None else homes.at(start_node), [], target, [block])
+
+    def _diagonal(self, n: Node, start_node: Node | None) -> list[_Product]:
+        """A product for each block of a block-diagonal matrix, from a part of the operand to a part of the target."""
+        whole, count = self._one(n, start_node), self.tables.diagonal[n.attr[0]]
+        operands, targets = whole.operand.parts(count), whole.target.parts(count)
+        starts = [None] * count if whole.start is None else whole.start.parts(count)
+        biases = [bias.parts(count) for bias in whole.biases]
+        (((weight, _, _), transposed, *_),) = whole.blocks
+        products: list[_Product] = []
+        for k, (operand, target) in enumerate(zip(operands, targets, strict=True)):
+            block: _Block = ((weight, k, count), transposed, 0, 0, operand.width, target.width)
+            products.append(_Product(operand, starts[k], [bias[k] for bias in biases], target, [block]))
+        return products
 
     def _extends(self, chain: _Product, link: _Product) -> bool:
         """Whether a link's operand lies right behind the chain's, so that one longer product does both."""
@@ -322,8 +345,10 @@ class Emitter:
         if key not in self.matrices:
             self.matrices[key] = len(self.tables.matrices)
             self.tables.matrices.append((self.pass_, p.k, p.n))
-            for weight, transposed, k0, n0, k, n in p.blocks:
-                slot, row = self.tables.rows(("parameter", weight), k if transposed else n)
+            for (weight, block, count), transposed, k0, n0, k, n in p.blocks:
+                height = k if transposed else n
+                slot, row = self.tables.rows(("parameter", weight), count * height)
+                row += block * height
                 self.tables.blocks.append((self.matrices[key], slot, row, int(transposed), k0, n0, k, n))
         start = -1 if p.start is None else self.tables.value(p.start)
         return (self.tables.value(p.operand), start, self.tables.value(p.target), self.matrices[key])

@@ -17,6 +17,7 @@ from torch.autograd import forward_ad
 from recurra.engines import eager, memory
 from recurra.engines.plan import Plan
 from recurra.engines.rows import Rows
+from recurra.engines.tables import LANE
 from recurra.engines.widths import Call, Slot, resolve
 
 _prepacked: ContextVar[dict[Hashable, memory.Block] | None] = ContextVar("prepacked", default=None)
@@ -61,9 +62,11 @@ class _RunCall(ctypes.Structure):
 
 def obstacle(call: Call) -> str | None:
     """Why the native engine cannot serve a call, or None."""
-    blocked = [p.name for p in call.program.parameters.values() if p.blocks > 1]
-    if blocked:
-        return f"it has no block-diagonal products, and {blocked[0]} is block-diagonal"
+    for p in call.program.diagonal:
+        rows, columns = (resolve(w, call.widths) for w in p.shape)
+        if rows // p.blocks % LANE or columns % LANE:
+            size = f"{rows // p.blocks} x {columns}"
+            return f"the sides of its blocks are multiples of {LANE}, and those of {p.name} are {size}"
     return tensor_obstacle(call.tensors)
 
 
@@ -71,6 +74,8 @@ def tensor_obstacle(tensors: Sequence[Tensor | None]) -> str | None:
     """Why the native library cannot compute with these tensors, or None."""
     if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]  # torch has no public question
         return "its derivatives are reverse mode alone, and torch.func transforms the call"
+    if torch.jit.is_tracing():
+        return "torch.jit.trace records torch's operations alone"
     forward_mode = cast(int, forward_ad._current_level) >= 0  # pyright: ignore
     for tensor in tensors:
         if tensor is None:

@@ -111,7 +111,7 @@ def _each(wanted: frozenset[Slot]) -> Wanted:
 
 def lay_out(program: Program, wanted: Wanted | None, widths: Mapping[str, int], layout: tuple[Names, ...]) -> Tables:
     """The tables of a program: inference alone (None), or training with the wanted gradients."""
-    tables = Tables(layout)
+    tables = Tables(layout, {p.name: p.blocks for p in program.diagonal})
     if wanted is None:
         Emitter(Homes(tables, program.inference, Frame(0, widths, {}, frozenset()))).run()
         return tables

@@ -52,6 +52,9 @@ def write_sums(homes: Homes) -> None:
     gradients = _gradients(homes, nodes)
     adjoint_of = {str(n.attr): n.args[1] for n in nodes if n.op == "weight_gradient"}
     with_matrix = {bias for g in gradients for bias in g.biases}
+    for n in nodes:
+        if n.op == "weight_gradient" and n.attr in tables.diagonal:
+            _write_blocks(homes, n)
     for g in gradients:
         height = homes.width(adjoint_of[g.matrices[0]])
         matrix = tables.rows(gradient_slot(g.matrices[0]), height)
@@ -67,6 +70,17 @@ def write_sums(homes: Homes) -> None:
             _write(homes, Sum.ROWS, [pair], target=tables.value(homes.at(n)))
 
 
+def _write_blocks(homes: Homes, n: Node) -> None:
+    """The gradient of a block-diagonal matrix: for each block, a part of every operand with a part of its adjoint."""
+    tables, count, height = homes.tables, homes.tables.diagonal[n.attr], homes.width(n.args[1])
+    slot, row = tables.rows(gradient_slot(str(n.attr)), height)
+    whole = [_pair(homes, o, e) for o, e in zip(n.args[::2], n.args[1::2], strict=True)]
+    parted = [(operand.parts(count), adjoint.parts(count), rate) for operand, adjoint, rate in whole]
+    for k in range(count):
+        pairs = [(operands[k], adjoints[k], rate) for operands, adjoints, rate in parted]
+        _write(homes, Sum.MATRIX, pairs, matrix=(slot, row + k * (height // count)))
+
+
 def gradient_slot(name: str) -> tuple[str, ...]:
     """The slot of a parameter's gradient."""
     return ("gradient", "parameter", name)
@@ -74,7 +88,7 @@ def gradient_slot(name: str) -> tuple[str, ...]:
 
 def _gradients(homes: Homes, nodes: list[Node]) -> list[_Gradient]:
     """The matrices' gradients, neighbours joined, each bias beside the widest matrix with the same adjoints."""
-    weights = [n for n in nodes if n.op == "weight_gradient"]
+    weights = [n for n in nodes if n.op == "weight_gradient" and n.attr not in homes.tables.diagonal]
     widest = {n.args[1::2]: n for n in sorted(weights, key=lambda n: homes.width(n.args[0]))}
     bias_of = {widest[n.args]: str(n.attr) for n in nodes if n.op == "bias_gradient" and n.args in widest}
     single: list[_Gradient] = []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from recurra.engines.widths import Names, Slot
@@ -43,6 +44,11 @@ class Place:
         """The first column behind this place's padding."""
         return self.column + padded(self.width)
 
+    def parts(self, count: int) -> list[Place]:
+        """Equal parts of it, side by side."""
+        width = self.width // count
+        return [replace(self, column=self.column + k * width, width=width) for k in range(count)]
+
 
 def padded(width: int) -> int:
     """Columns that a value takes in an engine-owned array."""
@@ -58,11 +64,13 @@ class Tables:
 
     Attributes:
         layout: the names of each of the caller's arrays of parameters.
+        diagonal: how many blocks each block-diagonal parameter has.
         slots: number of each of the caller's arrays.
         graded: parameters that get a gradient.
     """
 
     layout: tuple[Names, ...] = ()
+    diagonal: Mapping[str, int] = field(default_factory=dict[str, int])
     arrays: list[Row] = field(default_factory=list[Row])
     values: list[Row] = field(default_factory=list[Row])
     matrices: list[Row] = field(default_factory=list[Row])

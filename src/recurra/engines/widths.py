@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from recurra.equations.graph import Width, columns, parted, shape_text
+from recurra.equations.graph import Width, columns, part, parted, shape_text
 from recurra.equations.program import Program
 
 Names = tuple[str, ...]
@@ -206,7 +206,10 @@ class _Widths:
                     f"cell {cell.name}: state {name} is left out, and no other array tells its width {width}; give it"
                 )
         # In one order, whichever arrays were given: engines tell widths apart by their numbers.
-        return {name: self.found[name][0] for name in sorted(self.found)}
+        widths = {name: self.found[name][0] for name in sorted(self.found)}
+        for p in call.program.diagonal:
+            columns(part(p.shape[0], p.blocks), widths)  # raises where the rows do not fall into blocks
+        return widths
 
     def _count(self, what: str, given: Sequence[object], declared: Mapping[str, Width]) -> None:
         if len(given) != len(declared):

@@ -63,6 +63,11 @@ class Program:
         return self.traced.graph.parameters
 
     @cached_property
+    def diagonal(self) -> tuple[Parameter, ...]:
+        """The block-diagonal matrices of several blocks."""
+        return tuple(p for p in self.parameters.values() if p.blocks > 1)
+
+    @cached_property
     def inference(self) -> Schedule:
         """The forward pass that saves nothing."""
         return self._forward({})
