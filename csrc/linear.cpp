@@ -75,6 +75,15 @@ extern "C" {
 
 int32_t rc_linear_version(void) { return RC_LINEAR_VERSION; }
 
+int32_t rc_processor_is_intel(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_is("intel") != 0;
+#else
+  return 0;
+#endif
+}
+
 int64_t rc_linear_floats(const rc_linear_call *call) {
   return packed_floats(*call) + std::max(call->threads, 1) * product_floats(*call);
 }

@@ -52,6 +52,8 @@ typedef struct {
 
 // N may be 0, H and V are at least 1.
 int32_t rc_linear_version(void);
+// 1 on the processors that the library behind torch's products is written for.
+int32_t rc_processor_is_intel(void);
 
 int64_t rc_linear_floats(const rc_linear_call *call);
 int64_t rc_linear_gradient_floats(const rc_linear_call *call);

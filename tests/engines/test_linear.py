@@ -23,9 +23,10 @@ Case = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @pytest.fixture(autouse=True)
-def poisoned(one_thread: None) -> None:
-    """NaN in all memory that is used again."""
+def poisoned(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NaN in all memory that is used again, and linear layers on the native library also where torch is faster."""
     memory.poison(float("nan"))
+    monkeypatch.setattr(linear, "_slower", lambda x: None)
 
 
 @pytest.fixture(params=library.available())
@@ -296,6 +297,32 @@ def test_torch_makes_logits_for_some_rows_at_a_time(monkeypatch: pytest.MonkeyPa
         found = cross_entropy(x, weight, bias, targets, settings)
         torch.testing.assert_close(found, torch_loss(targets, settings, x, weight, bias))
     assert max(sizes) == 6
+
+
+def test_a_linear_layer_runs_where_it_is_faster(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.undo()
+    x, weight, bias, _ = case(32, 4, 5)
+    for intel, rows, expected in (
+        (False, 32, "on the native library: it"),
+        (False, 31, "few rows"),
+        (True, 32, "as fast"),
+    ):
+        linear._tell.cache_clear()
+        caplog.clear()
+        monkeypatch.setattr(linear, "_is_intel", lambda intel=intel: intel)
+        with caplog.at_level(logging.INFO, logger="recurra.engines"):
+            linear.linear(x[:rows], weight, bias)
+        assert expected in caplog.text
+
+
+def test_torch_compile_sees_torch_operations():
+    x, weight, bias, targets = case(6, 4, 5)
+    whole = torch.compile(
+        lambda *t: linear.linear(*t).sum() + cross_entropy(*t, targets, Settings()), fullgraph=True, backend="eager"
+    )
+    torch.testing.assert_close(
+        whole(x, weight, bias), F.linear(x, weight, bias).sum() + torch_loss(targets, Settings(), x, weight, bias)
+    )
 
 
 def test_no_rows_at_all():

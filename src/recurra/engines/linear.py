@@ -25,6 +25,7 @@ Reduction = Literal["mean", "sum", "none"]
 REDUCTIONS = ("mean", "sum", "none")
 # Logits that torch makes at once where no gradient is wanted.
 _TORCH_LOGITS = 1 << 22
+_FEW_ROWS = 32
 _log = logging.getLogger("recurra.engines")
 
 
@@ -68,7 +69,7 @@ class _LossCall(ctypes.Structure):
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``x Wᵀ + b``.
+    """``x Wᵀ + b``; natively only where that is faster.
 
     Args:
         x: ``[..., I]``.
@@ -83,7 +84,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"the input has shape {list(x.shape)} and the weight {list(weight.shape)}; expected [..., I] and [O, I]"
         )
     _check_bias(weight, bias)
-    if not _is_native("a linear layer", x, weight, bias):
+    if not _is_native("a linear layer", _obstacle(x, weight, bias) or _slower(x)):
         return F.linear(x, weight, bias)
     rows = x.reshape(-1, x.shape[-1])
     if _wants_gradient(x, weight, bias):
@@ -108,7 +109,7 @@ def cross_entropy(features: Tensor, weight: Tensor, bias: Tensor | None, targets
     """
     _check_loss(features, weight, targets, settings)
     _check_bias(weight, bias)
-    if not _is_native("a linear layer with its cross-entropy", features, weight, bias):
+    if not _is_native("a linear layer with its cross-entropy", _obstacle(features, weight, bias)):
         return _torch_cross_entropy(features, weight, bias, targets, settings)
     if _wants_gradient(features, weight, bias):
         return cast(Tensor, _CrossEntropy.apply(features, weight, bias, targets, settings))  # pyright: ignore[reportUnknownMemberType]
@@ -122,21 +123,33 @@ def _wants_gradient(*tensors: Tensor | None) -> bool:
 # -- which of the two serves a call ------------------------------------------------------------------------------------
 
 
-def _is_native(what: str, x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    if torch.compiler.is_compiling():
-        return False
-    reason = _obstacle(x, weight, bias)
-    _tell(what, reason)
-    return reason is None
+def _is_native(what: str, obstacle: str | None) -> bool:
+    if not torch.compiler.is_compiling():
+        _tell(what, obstacle)
+    return obstacle is None
 
 
 def _obstacle(x: Tensor, weight: Tensor, bias: Tensor | None) -> str | None:
+    if torch.compiler.is_compiling():
+        return "torch.compile makes one program of torch's operations"
     found = _missing_library() or tensor_obstacle((x, weight, bias))
     if found is None and torch.is_autocast_enabled("cpu"):
         return "it computes in float32, and autocast asks for less"
     if found is None and (x.numel() == 0 or weight.numel() == 0):
         return "there is nothing to compute"
     return found
+
+
+def _slower(x: Tensor) -> str | None:
+    """Why torch's own product is faster, measured; or None."""
+    if x.numel() < _FEW_ROWS * x.shape[-1]:
+        return "packing the weight costs more than a product of few rows"
+    return "torch's products are as fast on this processor" if _is_intel() else None
+
+
+@cache
+def _is_intel() -> bool:
+    return bool(library.load().rc_processor_is_intel())
 
 
 @cache
@@ -162,7 +175,7 @@ def _tell(what: str, reason: str | None) -> None:
     if reason is None:
         _log.info("%s runs on the native library: it serves float32 on the CPU", what)
     else:
-        _log.info("%s runs on torch: the native library cannot serve it: %s", what, reason)
+        _log.info("%s runs on torch and not on the native library: %s", what, reason)
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------

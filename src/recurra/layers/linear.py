@@ -11,8 +11,8 @@ class Linear(nn.Linear):
     """`torch.nn.Linear` by the native library: ``y = x Wᵀ + b``.
 
     Constructor, parameters, `state_dict` and results (within rounding) are those of `torch.nn.Linear`. The native
-    library serves float32 on the CPU, torch everything else; which one it is goes to the log ``recurra.engines``. Its
-    results have the same bits whatever the number of threads, and a row's whatever the other rows are.
+    library serves float32 on the CPU where it is faster, that is for 32 rows or more on processors other than Intel's;
+    torch everything else. Which one it is goes to the log ``recurra.engines``.
     """
 
     def forward(self, input: Tensor) -> Tensor:
