@@ -186,8 +186,9 @@ struct rc_stepper {
 #pragma omp parallel num_threads(count)
     {
       const double begin = omp_get_wtime();
-      for (int32_t s = omp_get_thread_num(); s < count; s += omp_get_num_threads()) multiply(shares[static_cast<size_t>(s)]);
-      if (omp_get_thread_num() == 0) own = omp_get_wtime() - begin;
+      const int32_t team = omp_get_num_threads(), self = omp_get_thread_num();
+      for (int32_t s = self; s < count; s += team) multiply(shares[static_cast<size_t>(s)]);
+      if (self == 0) own = omp_get_wtime() - begin;
     }
     if (omp_get_wtime() - start - own > kLongWait) {
       alone = pause;

@@ -241,3 +241,5 @@ def test_a_stepper_needs_rows_and_threads(options: dict[str, int]):
 def test_what_the_native_engine_cannot_run_is_refused():
     with pytest.raises(ValueError, match="float32, and a tensor is float64"):
         Stepper(Recurrent("lstm", 4, 8).double())
+    with pytest.raises(ValueError, match="it was asked for"):
+        Stepper(Recurrent("lstm", 4, 8, engine="eager"))

@@ -34,6 +34,28 @@ def test_steps_give_what_the_whole_gives(cell, tied):
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_decoder_gives_what_the_steps_give(dtype):
+    model = tiny(layers=2, dropout=0.5).eval().to(dtype)
+    decode = model.decoder(3)
+    tokens = torch.randint(11, (4, 3))
+    with torch.no_grad():
+        expected, state = [], None
+        for row in tokens:
+            logits, state, _ = model.step(row, state)
+            expected.append(logits)
+        found, states = [], [None]
+        for row in tokens:
+            logits, after, extras = decode(row, states[-1])
+            assert extras == {}
+            found.append(logits)
+            states.append(after)
+        torch.testing.assert_close(torch.stack(found), torch.stack(expected))
+        # An older state is as good as the last one.
+        torch.testing.assert_close(decode(tokens[1], states[1])[0], expected[1])
+        torch.testing.assert_close(decode(tokens[0], None)[0], expected[0])
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 5))
 def test_the_state_carries_everything_across_a_cut(cut):

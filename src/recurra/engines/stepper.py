@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from recurra.engines import library, memory, native
+from recurra.engines import library, memory
 from recurra.engines.plan import Plan
 from recurra.engines.tables import Slot
 from recurra.engines.widths import Call
@@ -45,18 +45,11 @@ class NativeStepper:
     The parameters' values are taken when it is made. The arrays of `layers` may be read and written between steps.
 
     Args:
-        layers: lowest first; the input of each is what the one below gives. All arrays are contiguous.
+        layers: lowest first, which the native engine can serve; the input of each is what the one below gives. All arrays are contiguous.
         threads: at most so many share a step; a step that reads little takes one.
-
-    Raises:
-        ValueError: the native engine cannot serve a call.
     """
 
     def __init__(self, layers: Sequence[Layer], threads: int) -> None:
-        for layer in layers:
-            obstacle = native.obstacle(layer.call)
-            if obstacle is not None:
-                raise ValueError(f"the native engine cannot run these steps: {obstacle}")
         made = [_Prepared(layer, threads) for layer in layers]
         lib = library.load()
         lib.rc_stepper_new.restype = ctypes.c_void_p

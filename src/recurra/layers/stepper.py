@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.engines.stepper import Layer, NativeStepper
+from recurra.engines.sweep import choose
 from recurra.engines.widths import Call
 from recurra.layers.recurrent import Recurrent, State
 
@@ -34,7 +35,7 @@ class Stepper:
 
     Raises:
         ValueError: batch or threads is below 1, the layers need more than the step before (both directions,
-            normalisation outside the cell), or the native engine cannot run them.
+            normalisation outside the cell), or the native engine does not run them.
     """
 
     def __init__(self, recurrent: Recurrent, batch: int = 1, *, threads: int | None = None) -> None:
@@ -64,7 +65,7 @@ class Stepper:
         """Take the values that the parameters have now. The state stays.
 
         Raises:
-            ValueError: the native engine cannot run the layers any more: they moved to another device or dtype.
+            ValueError: the native engine does not run the layers any more: they moved to another device or dtype.
         """
         self._start = tuple(s.detach().clone() for s in self.recurrent.initial_state(self.batch))
         program = self.recurrent.design.running(training=False, resets=False)
@@ -74,6 +75,9 @@ class Stepper:
         for k, (output, total) in enumerate(zip(self._outputs, self._sums, strict=True)):
             parameters = {(n,): self.recurrent.parameter(k, n).detach() for n in program.parameters}
             call = Call(program, (below[None],), statics, tuple(s[k] for s in self._state), parameters)
+            engine, reason = choose(call, self.recurrent.engine)
+            if engine != "native":
+                raise ValueError(f"a stepper runs on the native engine, and these layers do not: {reason}")
             layers.append(Layer(call, output, total))
             below = output if total is None else total
         self._native = NativeStepper(layers, self._threads)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from recurra.data import Batch, Corpus, DataError, TextStream, Vocabulary, build_vocabulary
 from recurra.decoding import Sampler, sample
-from recurra.layers import Prepacked, State
 from recurra.models import LanguageModel
 from recurra.tasks.base import Task
 from recurra.tasks.lm_config import LanguageModellingConfig
@@ -287,13 +286,7 @@ class LanguageModelling(Task):
         device = model.output_bias.device
         generator = torch.Generator(device).manual_seed(seed)
         context = torch.from_numpy(ids).to(device)[None]
-        prepacked = Prepacked()
-
-        def step(token: Tensor, state: State | None) -> tuple[Tensor, State, dict[str, Tensor]]:
-            with prepacked:
-                return model.step(token, state)
-
-        tokens = sample(step, None, context, length=length, sampler=sampler, generator=generator)
+        tokens = sample(model.decoder(), None, context, length=length, sampler=sampler, generator=generator)
         return self._written(model, tokens, prompt)
 
     def _written(self, model: LanguageModel, tokens: Iterator[Tensor], prompt: str) -> Iterator[str]:
