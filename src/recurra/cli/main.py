@@ -10,6 +10,7 @@ from types import TracebackType
 from cyclopts import App, CycloptsError
 
 import recurra
+from recurra.cli.bench import bench
 from recurra.cli.demo import demo
 from recurra.cli.facts import cells, doctor
 from recurra.cli.predict import evaluate, generate, score
@@ -21,7 +22,7 @@ app = App(
     version=recurra.__version__,
     suppress_keyboard_interrupt=False,
 )
-for _command in (demo, train, evaluate, score, generate, cells, doctor):
+for _command in (demo, train, evaluate, score, generate, cells, bench, doctor):
     app.command(_command)
 
 USER_ERROR = 2

@@ -73,7 +73,7 @@ def diagnose() -> Diagnosis:
             "numpy": np.__version__,
             "system": f"{platform.system()} {platform.machine()}",
         },
-        processor=_processor(),
+        processor=processor(),
         cores=cores,
         torch_threads=torch.get_num_threads(),
         instruction_set=kernels.name.decode() if kernels else None,
@@ -83,7 +83,8 @@ def diagnose() -> Diagnosis:
     )
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of this machine's processor."""
     table = Path("/proc/cpuinfo")
     if table.is_file():
         for line in table.read_text(errors="replace").splitlines():
