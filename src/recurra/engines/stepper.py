@@ -45,7 +45,8 @@ class NativeStepper:
     The parameters' values are taken when it is made. The arrays of `layers` may be read and written between steps.
 
     Args:
-        layers: lowest first, which the native engine can serve; the input of each is what the one below gives. All arrays are contiguous.
+        layers: lowest first, which the native engine can serve. The input of each is what the one below gives; all
+            arrays are contiguous.
         threads: at most so many share a step; a step that reads little takes one.
     """
 
