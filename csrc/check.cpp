@@ -1,6 +1,7 @@
 // Runs every kernel of every instruction set over arrays that end exactly where they may be touched, for the sanitizers
 // to watch; values are compared only roughly here, the tests in Python compare them closely.
 #include "kernels.h"
+#include "linear.h"
 
 #include <cmath>
 #include <cstdio>
@@ -66,6 +67,63 @@ void check_gemm_tn(const rc_kernels *kernels, int64_t m, int64_t n, int64_t rows
   }
 }
 
+void check_rank_update(const rc_kernels *kernels, int64_t m, int64_t n, int64_t rows) {
+  Floats a(rows * m), b(rows * n, 0.2f), c(m * n), scratch(kernels->rank_update_scratch(n));
+  kernels->rank_update(m, n, rows, a, m, b, n, c, n, scratch);
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = 0; j < n; j++) {
+      double sum = 0;
+      for (int64_t r = 0; r < rows; r++) sum += (double)a[r * m + i] * b[r * n + j];
+      expect(near(c[i * n + j], sum), "rank_update", kernels->name, m, n, rows);
+    }
+}
+
+// A softmax down the columns, then its gradient with the scale that makes it probabilities.
+void check_softmax(const rc_kernels *kernels, int64_t rows, int64_t columns) {
+  const int64_t width = round_up(columns);
+  Floats x(rows * width), bias(rows, 0.2f), maximum(width), sum(width), total(width), scale(width), offset(width, 0),
+      row_sums(rows);
+  kernels->softmax(rows, columns, x, width, bias, maximum, sum, total);
+  for (int64_t r = 0; r < width; r++) scale[r] = 1 / sum[r];
+  kernels->softmax_gradient(rows, columns, x, width, scale, offset, row_sums, 0);
+  double all = 0;
+  for (int64_t v = 0; v < rows; v++) all += row_sums[v];
+  expect(near(all, (double)columns), "softmax", kernels->name, rows, columns, 0);
+}
+
+// A linear layer with its cross-entropy: the gradients of the logits of a row sum to zero, so those of the biases do.
+void check_linear(const rc_kernels *kernels, int64_t rows, int64_t inputs, int64_t outputs, int32_t threads) {
+  Floats x(rows * inputs), weight(outputs * inputs, 0.2f), bias(outputs, 0.3f), y(rows * outputs), loss(rows),
+      dx(rows * inputs), dweight(outputs * inputs), dbias(outputs);
+  std::vector<int64_t> targets(rows);
+  for (int64_t r = 0; r < rows; r++) targets[r] = r % 5 == 4 ? -100 : r % outputs;
+  rc_linear_loss_call call = {sizeof(call), threads, kernels, rows, inputs, outputs, x, weight, bias, targets.data(),
+                              -100, 0.1, 0, nullptr, loss, dx, dweight, dbias, nullptr, 0, 0};
+  Floats work(rc_linear_loss_floats(&call));
+  call.work = work;
+  expect(rc_linear_loss(&call) == -1, "rc_linear_loss", kernels->name, rows, inputs, outputs);
+  double total = 0, biases = 0;
+  for (int64_t r = 0; r < rows; r++) total += loss[r];
+  for (int64_t v = 0; v < outputs; v++) biases += dbias[v];
+  expect(near(call.total, total) && near(biases, 0), "the loss", kernels->name, rows, inputs, outputs);
+  targets[rows - 1] = outputs;
+  expect(rc_linear_loss(&call) == rows - 1, "the check of targets", kernels->name, rows, inputs, outputs);
+
+  rc_linear_call layer = {sizeof(layer), threads, kernels, rows, inputs, outputs, x, weight, bias, y, y, dx, dweight, dbias,
+                          nullptr};
+  Floats forward(rc_linear_floats(&layer)), backward(rc_linear_gradient_floats(&layer));
+  layer.work = forward;
+  expect(rc_linear(&layer) == 0, "rc_linear", kernels->name, rows, inputs, outputs);
+  layer.work = backward;
+  expect(rc_linear_gradient(&layer) == 0, "rc_linear_gradient", kernels->name, rows, inputs, outputs);
+  for (int64_t v = 0; v < outputs; v++) {
+    double sum = 0, last = bias[v];
+    for (int64_t r = 0; r < rows; r++) sum += y[r * outputs + v];
+    for (int64_t h = 0; h < inputs; h++) last += (double)x[(rows - 1) * inputs + h] * weight[v * inputs + h];
+    expect(near(dbias[v], sum) && near(y[(rows - 1) * outputs + v], last), "linear", kernels->name, rows, inputs, outputs);
+  }
+}
+
 rc_operand operand(const Floats &floats, int64_t rows, int64_t width, int kind) {
   switch (kind) {
     case 0: return {floats, round_up(width), 0, 0};
@@ -121,6 +179,15 @@ int main() {
         for (int64_t rows : {1, 5, 256, 259}) check_gemm_tn(kernels, k, n, rows);
       }
     check_gemm_tn(kernels, 130, 520, 70);
+    for (int64_t m : sizes)
+      for (int64_t n : sizes) {
+        for (int64_t rows : {1, 127, 129}) check_rank_update(kernels, m, n, rows);
+        check_softmax(kernels, m, n);
+      }
+    check_rank_update(kernels, 30, 520, 40);
+    for (int64_t rows : {1, 5, 130, 300})
+      for (int64_t inputs : {1, 17, 64})
+        for (int64_t outputs : {1, 7, 33, 300, 530}) check_linear(kernels, rows, inputs, outputs, (int32_t)(1 + rows % 2));
     for (int32_t op = 0; op < RC_OP_COUNT; op++)
       for (int64_t width : {1, 3, 8, 16, 31, 64})
         for (int64_t rows : {1, 3}) check_tape(kernels, op, rows, width);

@@ -24,13 +24,16 @@ void copy_rows(const float *src, int64_t from, float *dst, int64_t to, int64_t r
   for (int64_t r = 0; r < rows; r++) std::memcpy(dst + r * to, src + r * from, columns * sizeof(float));
 }
 
-int64_t product_floats(const rc_linear_call &c) { return (kRows + 1) * padded(c.kernels->panel); }
+// Columns that a product may leave to another: whole panels and whole vectors.
+int64_t step(const rc_linear_call &c) { return padded(c.kernels->panel); }
+
+int64_t product_floats(const rc_linear_call &c) { return (kRows + 1) * step(c); }
 
 // Some rows and some columns of y. The product is written in whole vectors, so the last columns, if they do not fill
 // one, are computed beside y.
 void product(const rc_linear_call &c, const float *packed, float *own, int64_t row, int64_t column) {
   const int64_t rows = std::min(kRows, c.rows - row), columns = std::min(kColumns, c.outputs - column), H = c.inputs;
-  const int64_t whole = columns % RC_LANE ? (columns - 1) / c.kernels->panel * c.kernels->panel : columns;
+  const int64_t whole = columns % RC_LANE ? columns / step(c) * step(c) : columns;
   const int64_t rest = columns - whole, width = padded(rest);
   const float *x = c.x + row * H, *bias = c.bias ? c.bias + column : nullptr;
   float *y = c.y + row * c.outputs + column;
