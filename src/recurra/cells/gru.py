@@ -34,7 +34,7 @@ def minimal_gated(x: Value, h: Value):
 
 @cell(state=("h",))
 def ligru(x: Value, h: Value):
-    """Light GRU (Ravanelli et al. 2018): no reset, relu, W x normalised over the batch; z keeps the old state."""
+    """Light GRU (Ravanelli et al. 2018): no reset, relu, W x batch-normalised by the layer; z keeps the old state."""
     z = sigmoid(affine("z", x, h))
     n = relu(affine("n", x, h))
     h = z * h + (1 - z) * n
