@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra import cells
 from recurra.equations import CellError
-from recurra.layers import Initialisation, Recurrent, Regularisation
+from recurra.layers import Initialisation, Normalisation, Recurrent, Regularisation
 
 from ..engines.specimens import conditioned, unit_sphere
 from .by_hand import run_stack
@@ -205,6 +205,8 @@ def test_a_cell_that_reads_no_input_through_a_matrix_takes_no_static():
 
     with pytest.raises(CellError, match="no affine of it reads its input"):
         Recurrent(sums, 4, 4, static_size=2)
+    with pytest.raises(CellError, match="no matrix multiplies an input"):
+        Recurrent(sums, 4, 4, normalisation=Normalisation("layer", place="projection"))
 
 
 X = torch.zeros(2, 3, 5)

@@ -188,9 +188,13 @@ def projected(cell: Cell) -> Cell:
     the parameter (see :func:`projections`). An input that nothing else reads is no longer one. Biases stay in the cell.
 
     Raises:
-        CellError: a matrix that multiplies an input also multiplies something else, or two inputs.
+        CellError: a matrix that multiplies an input also multiplies something else, or two inputs; or none does.
     """
     matrices = projections(cell)
+    if not matrices:
+        raise CellError(
+            f"cell {cell.name}: no matrix multiplies an input, so there is no product to give", "Run the cell as it is"
+        )
     traced = cell.traced
     given = {m: traced.graph.parameters[m].shape[0] for m in matrices}
     reached = ancestors((traced.output, *traced.new_states))

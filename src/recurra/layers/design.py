@@ -62,7 +62,8 @@ class Design:
         initialisation: what parameters start from.
 
     Raises:
-        ValueError: the cell takes other inputs than a layer feeds, or has no place for an option.
+        ValueError: the cell takes other inputs than a layer feeds, or has no place for an option (a CellError, where it
+            cannot be rewritten for it).
     """
 
     cell: Cell
@@ -82,6 +83,7 @@ class Design:
         if self.regularisation is not None:
             self.regularisation.check(cell)
         if norm is not None and norm.place == "projection":
+            self.running(training=False, resets=False)  # for its error, here and not at the first call
             parameters = self.program.parameters
             blocked = [m for m in projections(self.program.cell) if parameters[m].blocks > 1]
             if blocked:
