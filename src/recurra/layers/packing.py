@@ -31,10 +31,10 @@ class Packing:
         elif self._total == self._steps * self.rows:
             return
         self.lengths = (batch_sizes[:, None] > torch.arange(self.rows)).sum(0)
-        step = torch.repeat_interleave(torch.arange(self._steps), batch_sizes, output_size=self._total)
-        before = batch_sizes.cumsum(0) - batch_sizes
-        # Where each packed element lies among T·B.
-        self._places = (torch.arange(self._total) - before[step] + step * self.rows).to(packed.device)
+        # Where each packed element lies among T·B: further on by what is missing from the steps before.
+        missing = (self.rows - batch_sizes).cumsum(0) - self.rows + batch_sizes
+        shift = torch.repeat_interleave(missing, batch_sizes, output_size=self._total)
+        self._places = (torch.arange(self._total) + shift).to(packed.device)
 
     def pad(self, packed: Tensor) -> Tensor:
         """``[ΣT, W]`` to ``[T, B, W]``, zeros behind each row's end."""
@@ -46,7 +46,9 @@ class Packing:
     def pack(self, padded: Tensor) -> Tensor:
         """``[T, B, W]`` to ``[ΣT, W]``."""
         flat = padded.reshape(self._steps * self.rows, padded.shape[2])
-        return flat if self.lengths is None else _Take.apply(flat, self._places)  # type: ignore[return-value]
+        if self.lengths is None:
+            return flat
+        return _Take.apply(flat, self._places) if flat.requires_grad else flat.index_select(0, self._places)  # type: ignore[return-value]
 
 
 class _Take(torch.autograd.Function):
