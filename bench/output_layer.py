@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from timing import fma_peak, take_turns
 from torch import Tensor
 
+from recurra.deploy.bench.timing import multiply_add_peak, take_turns
 from recurra.engines.linear import linear
 from recurra.layers import linear_cross_entropy
 
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--shapes", default=SHAPES)
     options = parser.parse_args()
     shapes = [tuple(map(int, shape.split("x"))) for shape in options.shapes.split(",")]
-    peak = fma_peak(torch.get_num_threads())
+    peak = multiply_add_peak(torch.get_num_threads())
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, FMA peak {peak / 1e9:.0f} GFLOP/s\n")
     head = (
         "| rows, width, classes | training, ms | of peak | torch | ratio | inference, ms | ratio |\n" + "|---" * 7 + "|"

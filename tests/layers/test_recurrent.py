@@ -12,7 +12,7 @@ from recurra import cells
 from recurra.cells.elementwise import qrnn
 from recurra.cells.lstm import projected_lstm
 from recurra.equations import CellError, Value, affine, cell, tanh
-from recurra.layers import Prepacked, Recurrent
+from recurra.layers import Recurrent
 
 from ..engines.specimens import conditioned, skip_by_mask
 
@@ -295,50 +295,3 @@ def test_a_changed_parameter_is_seen(change: Callable[[Recurrent], None]):
         layer.engine = "eager"
         torch.testing.assert_close(after, layer(x)[0])
     assert not torch.allclose(before, after)
-
-
-def decode(layer: Recurrent, steps: int) -> Tensor:
-    state, x = layer.initial_state(2), torch.ones(2, 5)
-    outputs = []
-    for _ in range(steps):
-        output, state = layer.step(x, state)
-        outputs.append(output)
-        x = output[:, :5]
-    return torch.stack(outputs)
-
-
-def test_prepacked_matrices_give_the_same_bits():
-    layers = [Recurrent(name, 5, 8, num_layers=2) for name in ("lstm", "gru", "mut1")]
-    prepacked = Prepacked()
-    with torch.no_grad():
-        expected = [decode(layer, 4) for layer in layers]
-        for _ in range(2):
-            with prepacked:
-                found = [decode(layer, 4) for layer in layers]
-            assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
-        with prepacked, Prepacked():
-            assert torch.equal(decode(layers[0], 4), expected[0])
-
-
-def test_prepacked_matrices_last_as_long_as_the_block():
-    layer = Recurrent("lstm", 5, 8, engine="native")
-    with torch.no_grad():
-        with Prepacked():
-            kept = decode(layer, 2)
-        write_through_data(layer)
-        changed = decode(layer, 2)
-        assert not torch.allclose(kept, changed)
-        with pytest.raises(RuntimeError), Prepacked():
-            raise RuntimeError
-        layer.engine = "eager"
-        torch.testing.assert_close(changed, decode(layer, 2))
-
-
-def test_prepacked_serves_training_too():
-    layer = Recurrent("gru", 5, 8, engine="native")
-    x = torch.randn(2, 3, 5)
-    (expected,) = torch.autograd.grad(layer(x)[0].sum(), layer.layers[0].U)
-    with Prepacked():
-        for _ in range(2):
-            (found,) = torch.autograd.grad(layer(x)[0].sum(), layer.layers[0].U)
-            assert torch.equal(found, expected)

@@ -17,7 +17,8 @@ def bench(
     """Measure speed on this machine, side by side with torch and, where installed, JAX and ONNX Runtime.
 
     Prints tables in Markdown: our time, its share of the machine's multiply-add peak, and for each peer how many times
-    as long it takes (in brackets its own share of the peak). All contenders compute the same, which is checked first,
+    as long it takes (in brackets its own share of the peak); of a step, which is bound by reading the matrices, at what
+    share of the rate of plain reading it runs. All contenders compute the same, which is checked first,
     and take turns. Run it on a quiet machine. Everything takes about a quarter of an hour for each second.
 
     Parameters

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Hashable, Sequence
-from contextvars import ContextVar, Token
 from typing import Any, cast
 
 import torch
@@ -19,28 +18,6 @@ from recurra.engines.plan import Plan
 from recurra.engines.rows import Rows
 from recurra.engines.tables import LANE
 from recurra.engines.widths import Call, Slot, resolve
-
-_prepacked: ContextVar[dict[Hashable, memory.Block] | None] = ContextVar("prepacked", default=None)
-
-
-class Prepacked:
-    """Keeps packed matrices from call to call, for decoding step by step: ``with prepacked: layer.step(x, state)``.
-
-    Packing costs as much as several steps of one row. Inside the block the parameters must not change. That is the
-    caller's promise: torch gives no reliable sign of a change (its fused optimisers count no version up). The object
-    may be entered again and again; what it keeps goes with it.
-    """
-
-    def __init__(self) -> None:
-        self._blocks: dict[Hashable, memory.Block] = {}
-        self._tokens: list[Token[dict[Hashable, memory.Block] | None]] = []
-
-    def __enter__(self) -> Prepacked:
-        self._tokens.append(_prepacked.set(self._blocks))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _prepacked.reset(self._tokens.pop())
 
 
 class _RunCall(ctypes.Structure):
@@ -206,7 +183,8 @@ def _run(plan: Plan, pass_: int, call: Call, externals: _Externals, kept: memory
     rows = externals.rows
     threads = torch.get_num_threads()
     table = externals.array()
-    packed = _packed(plan, pass_, call, table, threads)
+    packed = memory.take(plan.packed_floats(pass_))
+    plan.pack(pass_, table, packed.address, threads)
     work = memory.take(plan.work_floats(pass_, rows.steps, call.rows, threads))
     plan.run(
         pass_,
@@ -215,19 +193,6 @@ def _run(plan: Plan, pass_: int, call: Call, externals: _Externals, kept: memory
             kept.address, work.address, rows.address, int(rows.reverse),
         ),
     )  # fmt: skip
-
-
-def _packed(plan: Plan, pass_: int, call: Call, table: ctypes.Array[ctypes.c_int64], threads: int) -> memory.Block:
-    """The pass's matrices, packed anew unless :class:`Prepacked` is in force and has them."""
-    kept = _prepacked.get()
-    key = None if kept is None else (plan, pass_, *call.parameters.values())
-    block = None if kept is None else kept.get(key)
-    if block is None:
-        block = memory.take(plan.packed_floats(pass_))
-        plan.pack(pass_, table, block.address, threads)
-        if kept is not None:
-            kept[key] = block
-    return block
 
 
 def _forward(call: Call, plan: Plan) -> tuple[tuple[Tensor, ...], memory.Block]:

@@ -3,7 +3,6 @@
 # A step alone gives an engine nothing to prepare and nothing to take out of the loop: torch's own cells are the faster.
 from torch.nn import GRUCell, LSTMCell, RNNCell
 
-from recurra.engines.native import Prepacked
 from recurra.layers.cross_entropy import linear_cross_entropy
 from recurra.layers.initialisation import Initialisation
 from recurra.layers.linear import Linear
@@ -22,7 +21,6 @@ __all__ = [
     "LSTMCell",
     "Linear",
     "Normalisation",
-    "Prepacked",
     "RNNCell",
     "Recurrent",
     "Regularisation",

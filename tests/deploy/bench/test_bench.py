@@ -82,11 +82,13 @@ def test_the_figures_of_a_report():
     seconds = [{OURS: 1.0, "nn": 2.0, "cell": 3.0}, {OURS: 1.0, "nn": 8.0, "cell": 4.0}]
     report = Report({"threads": "2"}, Options(), [4e11, 3e11], 5e10)
     report.comparisons = [
-        Comparison("step", "lstm", f"H = {k}", s, {n: 0.5 / t for n, t in s.items()}) for k, s in enumerate(seconds)
+        Comparison("step", "lstm", f"H = {k}", s, {n: 0.5 / t for n, t in s.items()}, 0.8)
+        for k, s in enumerate(seconds)
     ]
     report.memory = [Growth("lstm", str(TINY), 1_000_000, 3_000_000)]
     text = as_text(report)
-    assert "| H = 0 | 1000 | 50% | 2.00 (25%) | 3.00 (17%) |" in text
+    assert "| lstm, step | µs | of peak | of reading | nn | cell |" in text
+    assert "| H = 0 | 1e+06 | 50% | 80% | 2.00 (25%) | 3.00 (17%) |" in text
     assert "| lstm, step | nn | 4.00 | 2.00 |" in text
     assert "| lstm, step | the faster of nn and cell | 2.83 | 2.00 |" in text
     assert "| lstm | 5, 3, 4, 8 | 1 | 3 | 3.00 |" in text

@@ -136,8 +136,10 @@ def _peer(name: str, problem: Problem, *, training: bool, step: bool) -> Run | N
             if loop is None:
                 return None
             if name == "compile":
-                # The loop as a whole would be unrolled, and compile for minutes to hours.
-                loop.step = torch.compile(loop.step)  # type: ignore[method-assign]
+                # The loop as a whole would be unrolled, and compile for minutes to hours. What was compiled for other
+                # shapes is forgotten: it would count towards torch's limit, behind which nothing is compiled.
+                torch.compiler.reset()
+                loop.step = torch.compile(loop.step, dynamic=False)  # type: ignore[method-assign]
             return torch_run(loop, loop, problem, training=training)
         case "jax":
             return jax_peer.jax_run(problem, training=training) if jax_peer.available() else None

@@ -64,6 +64,8 @@ class Comparison:
     Attributes:
         seconds: of a run, by contender.
         share: of the measured multiply-add peak, by contender.
+        read: of a step, at what rate ours reads its matrices, as a share of the rate at which torch sums an array of
+            their size; else None.
     """
 
     kind: str
@@ -71,6 +73,7 @@ class Comparison:
     size: str
     seconds: dict[str, float]
     share: dict[str, float]
+    read: float | None = None
 
     def ratio(self, peer: str) -> float:
         """How many times as long the peer takes."""
@@ -136,7 +139,12 @@ def _compare(case: Case, seconds: float, peak: float) -> Comparison:
     runs = case.runs()
     _agree(case, runs)
     times = take_turns(runs, seconds)
-    return Comparison(case.kind, case.cell, case.size, times, {n: case.operations / t / peak for n, t in times.items()})
+    read = None
+    if case.kind == "step":
+        matrices = 2.0 * case.operations  # four bytes for every multiply-add
+        read = matrices / times[OURS] / read_rate(matrices / 1e6)
+    share = {name: case.operations / t / peak for name, t in times.items()}
+    return Comparison(case.kind, case.cell, case.size, times, share, read)
 
 
 def _agree(case: Case, runs: dict[str, Run]) -> None:

@@ -51,12 +51,15 @@ def _lines(report: Report) -> Iterator[str]:
 def _table(kind: str, cell: str, group: list[Comparison]) -> Iterator[str]:
     """Ours in milliseconds and in parts of the peak; of each peer the ratio, and its own part of the peak."""
     peers = [p for p in PEERS if any(p in c.seconds for c in group)]
-    head = [f"{cell}, {kind}", "ms", "of peak", *peers]
+    step = kind == "step"
+    head = [f"{cell}, {kind}", "µs" if step else "ms", "of peak", *(["of reading"] if step else []), *peers]
     yield f"| {' | '.join(head)} |"
     yield "|---" * len(head) + "|"
     for c in group:
         cells = [f"{c.ratio(p):.2f} ({c.share[p]:.0%})" if p in c.seconds else "" for p in peers]
-        yield f"| {c.size} | {c.seconds[OURS] * 1e3:.4g} | {c.share[OURS]:.0%} | {' | '.join(cells)} |"
+        cells = [] if c.read is None else [f"{c.read:.0%}", *cells]
+        ours = [f"{c.seconds[OURS] * (1e6 if step else 1e3):.4g}", f"{c.share[OURS]:.0%}"]
+        yield f"| {' | '.join([c.size, *ours, *cells])} |"
 
 
 def _means(groups: list[list[Comparison]]) -> Iterator[str]:
