@@ -27,7 +27,7 @@ def onnx_run(problem: Problem) -> Run | None:
         return None
     session = _session(problem)
     x = {"x": problem.x.detach().numpy()}
-    return lambda: session.run(None, x)[0][:, 0]
+    return lambda: session.run(None, x)[0]
 
 
 def _session(problem: Problem) -> Any:

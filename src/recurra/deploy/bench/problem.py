@@ -14,7 +14,7 @@ from recurra.layers import Recurrent
 
 Run = Callable[[], object]
 """One run of a contender. It returns what all contenders must agree on, in whatever form it has it: of training the
-gradient of the input, of inference the output, in the layout of `Problem`'s input."""
+gradient of the input, of inference the output, time first."""
 
 _REAL = 0.6  # share of the steps of a ragged batch that are real
 

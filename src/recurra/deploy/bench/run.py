@@ -162,5 +162,8 @@ def _agree(case: Case, runs: dict[str, Run]) -> None:
 
 
 def _array(result: object) -> NDArray[np.float32]:
+    """The values of a result in their order: a shape may have ones in it or not."""
     # A copy: some contenders use their memory again.
-    return result.detach().numpy().copy() if isinstance(result, torch.Tensor) else np.array(result, dtype=np.float32)
+    if isinstance(result, torch.Tensor):
+        return result.detach().numpy().flatten()
+    return np.array(result, dtype=np.float32).flatten()

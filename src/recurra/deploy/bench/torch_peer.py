@@ -73,7 +73,7 @@ def packed_run(problem: Problem) -> Run | None:
 def our_step(problem: Problem) -> Run:
     """A step of one row in a stream."""
     stepper, x = Stepper(problem.layer), problem.x.detach()[0]
-    return lambda: stepper.step(x)[None]
+    return lambda: stepper.step(x)
 
 
 def twin_step(problem: Problem) -> Run | None:
@@ -104,7 +104,7 @@ def cell_step(problem: Problem) -> Run | None:
     def run() -> Tensor:
         with torch.inference_mode():
             held["state"] = state = module(x, held["state"])
-        return (state[0] if isinstance(state, tuple) else state)[None]
+        return state[0] if isinstance(state, tuple) else state
 
     return run
 
