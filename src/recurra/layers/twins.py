@@ -85,6 +85,7 @@ class _Twin(nn.RNNBase):
         """The rows stay in the order of the packing, longest first; the states are the caller's."""
         data, batch_sizes, order, back = input
         self.check_input(data, batch_sizes)
+        # Traced, the rows read off the packing would be another symbol than those of the states.
         rows = states[0].shape[1] if torch.compiler.is_compiling() and states is not None else None
         packing = Packing(batch_sizes, data, rows)
         if states is not None and order is not None:
