@@ -1,4 +1,4 @@
-"""Writes the tables of settings into docs/language_models.md, from the settings themselves: `python docs/settings.py`.
+"""Writes the tables of settings into the pages of the tasks, from the settings themselves: `python docs/settings.py`.
 
 A test holds the page against what this script would write, so a setting cannot change without its line on the page.
 """
@@ -6,10 +6,12 @@ A test holds the page against what this script would write, so a setting cannot 
 import re
 from pathlib import Path
 
+from recurra.tasks.classify_config import ClassifyConfig
 from recurra.tasks.lm_config import LanguageModellingConfig
 from recurra.training.config import Setting, settings
 
-PAGE = Path(__file__).resolve().parent / "language_models.md"
+_DOCS = Path(__file__).resolve().parent
+PAGES = {_DOCS / "language_models.md": LanguageModellingConfig, _DOCS / "classify.md": ClassifyConfig}
 _MARKS = re.compile(r"<!-- settings: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
@@ -26,9 +28,9 @@ def table(group: str, known: list[Setting]) -> str:
     return "\n".join(["| setting | value | default | meaning |", "|---|---|---|---|", *lines])
 
 
-def filled(page: str) -> str:
-    """The text of the page with every table written anew."""
-    known = settings(LanguageModellingConfig)
+def filled(page: str, schema: type) -> str:
+    """The text of a page with every table written anew, from the settings of `schema`."""
+    known = settings(schema)
     return _MARKS.sub(lambda mark: f"<!-- settings: {mark[1]} -->\n\n{table(mark[1], known)}\n\n<!-- end -->", page)
 
 
@@ -45,4 +47,5 @@ def _escape(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, schema in PAGES.items():
+        path.write_text(filled(path.read_text(encoding="utf-8"), schema), encoding="utf-8")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from recurra import tasks
 from recurra.tasks.lm_config import LanguageModellingConfig
 from recurra.training.config import build_config, read_recipe
 
@@ -12,9 +13,10 @@ RECIPES = sorted((Path(__file__).resolve().parent.parent / "recipes").glob("*.ya
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_is_a_configuration(path: Path):
-    config = build_config(LanguageModellingConfig, read_recipe(path))
-    assert config.task == "lm"
-    assert config.data.startswith("data/")
+    recipe = read_recipe(path)
+    config = build_config(tasks.get(recipe["task"]).Config, recipe)
+    assert config.task == recipe["task"]
+    assert config.data.startswith(("data/", "builtin:"))
     text = path.read_text(encoding="utf-8")
     assert f"recurra train recipes/{path.name}" in text
 

@@ -200,7 +200,7 @@ def test_a_disk_that_really_is_full(command, here: Path, text: Path, tiny):
     if mounted.returncode != 0:
         pytest.skip("no right to mount a small disk")
     try:
-        words = (*tiny, "model.hidden=48", "train.steps=60", "train.checkpoint_every=5", "train.log_every=1")
+        words = (*tiny, "model.hidden=64", "train.steps=60", "train.checkpoint_every=5", "train.log_every=1")
         refused(command("train", "lm", text, *words, "run=disk/run"), "No space left on device")
         step = load_checkpoint(disk / "run" / "checkpoint")["position"]["step"]
         assert step % 5 == 0

@@ -7,7 +7,10 @@ from rich.console import Console
 from recurra.cli.progress import Bar, Lines, duration
 from recurra.training.progress import Position
 
-FACTS = {"parameters": 1234, "engine": "eager", "device": "cpu, 2 threads", "processes": 1}
+FACTS = {
+    "parameters": 1234, "loss": "nats", "criterion": "valid_nats", "unit": "token", "engine": "eager",
+    "device": "cpu, 2 threads", "processes": 1,
+}  # fmt: skip
 RECORD = {
     "step": 20, "epoch": 0.5, "time": 3.0, "train_nats": 2.5, "gradient_norm": 1.0, "tokens_per_second": 51234.0,
     "lr": 0.1, "valid_nats": 2.25, "valid_bits": 3.246, "sample": "abc\ndef",

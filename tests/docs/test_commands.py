@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from recurra import tasks
 from recurra.cli.main import app
 from recurra.inspect import write_report
-from recurra.tasks.lm_config import LanguageModellingConfig
-from recurra.training.config import settings
+from recurra.training.config import read_recipe, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*.yaml")]
@@ -27,11 +27,19 @@ def commands() -> list[tuple[str, str]]:
     return found
 
 
+def task_names(words: list[str]) -> list[str]:
+    """The task that a command is about; all of them where it does not say."""
+    first = words[1] if len(words) > 1 and words[0] == "train" else ""
+    if first.startswith("recipes/") and (ROOT / first).exists():
+        return [str(read_recipe(ROOT / first)["task"])]
+    return [first] if first in tasks.names() else tasks.names()
+
+
 def check(command: str) -> None:
     """Parses a command, with its comment cut off, without running it."""
     words = shlex.split(command, comments=True)[1:]
     app.parse_args(words, exit_on_error=False, print_error=False)
-    known = {setting.key for setting in settings(LanguageModellingConfig)}
+    known = {setting.key for name in task_names(words) for setting in settings(tasks.get(name).Config)}
     assert {word.partition("=")[0] for word in words if re.match(r"[a-z_.]+=", word)} <= known
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from recurra.inspect.history import History, more_is_better, smooth, thin
+from recurra.inspect.history import History, smooth, thin
+from recurra.tasks.measures import more_is_better
 
 
 def write(path: Path, *lines: object) -> Path:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from recurra.models import LanguageModel
 from recurra.tasks import lm_scoring
-from recurra.tasks.lm_scoring import evaluating, line_nats, text_nats
+from recurra.tasks.lm_scoring import line_nats, text_nats
+from recurra.tasks.scoring import evaluating
 
 
 @pytest.fixture(scope="module")

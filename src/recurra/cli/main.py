@@ -13,7 +13,7 @@ import recurra
 from recurra.cli.bench import bench
 from recurra.cli.demo import demo
 from recurra.cli.facts import cells, doctor
-from recurra.cli.predict import evaluate, generate, score
+from recurra.cli.predict import evaluate, generate, predict, score
 from recurra.cli.train import train
 
 app = App(
@@ -22,7 +22,7 @@ app = App(
     version=recurra.__version__,
     suppress_keyboard_interrupt=False,
 )
-for _command in (demo, train, evaluate, score, generate, cells, bench, doctor):
+for _command in (demo, train, evaluate, predict, score, generate, cells, bench, doctor):
     app.command(_command)
 
 USER_ERROR = 2

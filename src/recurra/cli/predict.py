@@ -1,10 +1,12 @@
-"""Commands that use a trained model: measure a text, rank its lines, write on."""
+"""Commands that use a trained model: measure it, let it answer, rank lines, write on."""
 
 import random
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,34 +17,82 @@ EVALUATION = "evaluation.json"
 
 
 def evaluate(
-    run: Path, data: Path, /, *, json: Path | None = None, device: str = "auto", cell: str | None = None
+    run: Path, data: str | None = None, /, *, json: Path | None = None, device: str = "auto", cell: str | None = None
 ) -> None:
-    """Measure how well a model predicts a text.
+    """Measure how well a model does on data it has not learnt from.
 
-    Prints nats and bits per character, perplexity per word and tokens per second, and writes the same as JSON.
+    Prints the measures of its task (a language model: nats and bits per character, perplexity; a classifier: accuracy,
+    F1, confusion matrix; …) and writes the same as JSON.
 
     Parameters
     ----------
     run
         Run folder of the model.
     data
-        A text file, or a folder of them.
+        A file or folder as the task reads it; what the run's settings keep for testing if not given.
     json
-        Where to write the figures; RUN/evaluation.json if not given.
+        Where to write the figures; RUN/evaluation.json, and into the report, if not given.
     device
         cpu, cuda, cuda:1, …; auto: cuda where there is one.
     cell
         Where the model's cell is of your own: the file to run for it, as mycell.py:mycell.
     """
+    from recurra.cli.findings import show
+    from recurra.inspect.report import write_report
+    from recurra.tasks.findings import plain
     from recurra.training.files import replace_file, to_json
 
     task, model = _load(run, device, cell)
     figures = task.evaluate(model, data)
-    for name, value in figures.items():
-        print(f"{name.replace('_', ' '):24}{_number(value)}")
-    record = {"run": str(run), "data": str(data), **figures}
-    target = json or run / EVALUATION
-    replace_file(target, f"{to_json(record, indent=2)}\n".encode())
+    show(figures)
+    record = {"run": str(run), "data": data, **plain(figures)}
+    replace_file(json or run / EVALUATION, f"{to_json(record, indent=2)}\n".encode())
+    if json is None:
+        write_report(run)
+
+
+def predict(
+    run: Path,
+    /,
+    *words: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    device: str = "auto",
+    cell: str | None = None,
+) -> None:
+    """Print a model's answer to each line of a file or of what is typed, in order.
+
+    recurra predict RUN FILE: the lines of a file, of any size, or the examples of one the task reads
+
+    recurra predict RUN: lines from the standard input, each answered as it comes
+
+    recurra predict RUN FILE --explain: a classifier: also how much each symbol moved the decision
+
+    Parameters
+    ----------
+    run
+        Run folder of the model.
+    words
+        The file, or - for the standard input, and options of the model's task, such as --explain.
+    device
+        cpu, cuda, cuda:1, …; auto: cuda where there is one.
+    cell
+        Where the model's cell is of your own: the file to run for it, as mycell.py:mycell.
+    """
+    from recurra.data import lines_of, read_stream
+    from recurra.tasks.config import ConfigError
+
+    options = [word.removeprefix("--") for word in words if word.startswith("--")]
+    files = [word for word in words if not word.startswith("--")]
+    if len(files) > 1:
+        raise ConfigError(f"{files[1]!r} is not understood: after the run folder comes one file, and options")
+    task, model = _load(run, device, cell)
+    task.require_options(options)
+    _end_quietly_when_nobody_reads()
+    typed = not files or files[0] == "-"
+    source: Any = Path(files[0]) if not typed else None
+    if typed:
+        source = (lines_of(piece) for piece in read_stream(sys.stdin.buffer, "the standard input"))
+    for answer in task.predict(model, source, options):
+        print(answer, flush=typed)
 
 
 def score(run: Path, file: Path, /, *, device: str = "auto", cell: str | None = None) -> None:
@@ -61,7 +111,7 @@ def score(run: Path, file: Path, /, *, device: str = "auto", cell: str | None = 
     cell
         Where the model's cell is of your own: the file to run for it, as mycell.py:mycell.
     """
-    task, model = _load(run, device, cell)
+    task, model = _load(run, device, cell, "score")
     _end_quietly_when_nobody_reads()
     for line in task.score(model, file):
         print(f"{line.log_probability:.4f}\t{line.text}")
@@ -110,7 +160,7 @@ def generate(  # noqa: PLR0913 - the settings of a command, all but the first by
 
 def write(run: Path, prompt: str, sampler: "Sampler", length: int, seed: int, cell: str | None = None) -> None:
     """Print `prompt` and the `length` symbols that the model of `run` writes after it, each as it comes."""
-    task, model = _load(run, "auto", cell)
+    task, model = _load(run, "auto", cell, "generate")
     pieces = task.generate(model, prompt, length=length, sampler=sampler, seed=seed)
     sys.stdout.write(prompt)
     for piece in pieces:
@@ -119,19 +169,21 @@ def write(run: Path, prompt: str, sampler: "Sampler", length: int, seed: int, ce
     sys.stdout.write("\n")
 
 
-def _load(run: Path, device: str, cell: str | None) -> tuple[Any, "nn.Module"]:
+def _load(run: Path, device: str, cell: str | None, method: str | None = None) -> tuple[Any, "nn.Module"]:
+    """The task and the model of a run, which must have the task's own `method`."""
     from recurra import cells, tasks
+    from recurra.tasks.config import ConfigError
     from recurra.training.session import load_model
 
     if cell is not None:
         cells.load(cell)
-    return load_model(run, tasks.get, device, cell=cell)
+    task, model = load_model(run, tasks.get, device, cell=cell)
+    if method is not None and not hasattr(task, method):
+        known = "; ".join(use.command for use in task.uses(str(run), "DATA"))
+        raise ConfigError(f"{run} holds a model of the task {task.name}, which has no `recurra {method}`; try: {known}")
+    return task, model
 
 
 def _end_quietly_when_nobody_reads() -> None:
     """Let `recurra … | head` end as other programs do."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-
-
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task
 from rich.text import Text
 
+from recurra.tasks.measures import more_is_better
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -17,8 +19,8 @@ _REFRESH = 0.25  # seconds between two looks at the bar, at least
 _LINES = 10.0  # seconds between two plain lines, at least, but for validations
 _SAMPLE_LINES = 6
 
-# Keys of a line of metrics that every task has; the others are the task's own measures.
-_COMMON = ("step", "epoch", "time", "train_nats", "valid_nats", "lr", "gradient_norm", "tokens_per_second", "sample")
+# Keys of a line of metrics that every task has, beside its loss and its speed; the others are its own measures.
+_COMMON = ("step", "epoch", "time", "lr", "gradient_norm", "sample")
 
 
 def follow(*, samples: bool = False) -> "Lines | Bar":
@@ -33,11 +35,14 @@ class Lines:
     def __init__(self, console: Console, samples: bool) -> None:
         self.console = console
         self.samples = samples
-        self._best = float("inf")
+        # What the task calls its loss, the measure it is judged by, and what it predicts for; see `started`.
+        self._loss, self._criterion, self._unit = "nats", "valid_nats", "token"
+        self._best: float | None = None
         self._last = 0.0
         self._next_sample = 0
 
     def started(self, facts: Mapping[str, Any]) -> None:
+        self._loss, self._criterion, self._unit = (str(facts[key]) for key in ("loss", "criterion", "unit"))
         parts = [f"{facts['parameters']:,} parameters", str(facts["device"])]
         if facts["processes"] > 1:
             parts.append(f"{facts['processes']} processes")
@@ -47,7 +52,7 @@ class Lines:
 
     def measured(self, record: Mapping[str, Any]) -> None:
         now = time.monotonic()
-        if "valid_nats" in record or now - self._last >= _LINES:
+        if self._validates(record) or now - self._last >= _LINES:
             self._last = now
             self.console.print(self._line(record), markup=False)
         if self.samples and record.get("sample") and record["step"] >= self._next_sample:
@@ -62,16 +67,34 @@ class Lines:
     def close(self) -> None: ...
 
     def _line(self, record: Mapping[str, Any]) -> str:
-        parts = [f"step {record['step']:,}", f"{duration(record['time'])}", f"train {record['train_nats']:.3f}"]
-        valid = record.get("valid_nats")
+        train, valid = record[f"train_{self._loss}"], record.get(f"valid_{self._loss}")
+        parts = [f"step {record['step']:,}", f"{duration(record['time'])}", f"train {train:.3f}"]
         if valid is not None:
-            own = [f"{_short(key)} {value:.4g}" for key, value in record.items() if key not in _COMMON]
+            own = [f"{_short(key)} {record[key]:.4g}" for key in self._own(record)]
             parts.append(f"valid {valid:.3f}" + (f" ({', '.join(own)})" if own else ""))
-            if valid < self._best:
-                self._best = valid
-                parts.append("best so far")
-        parts.append(f"{_thousands(record['tokens_per_second'])} tokens/s")
+        judged = record.get(self._criterion)
+        if judged is not None and self._is_better(judged):
+            self._best = judged
+            parts.append("best so far")
+        parts.append(f"{_thousands(record[self._speed_key])} {self._unit}s/s")
         return " · ".join(parts)
+
+    def _is_better(self, judged: float) -> bool:
+        if self._best is None:
+            return True
+        return judged > self._best if more_is_better(self._criterion) else judged < self._best
+
+    @property
+    def _speed_key(self) -> str:
+        return f"{self._unit}s_per_second"
+
+    def _validates(self, record: Mapping[str, Any]) -> bool:
+        return f"valid_{self._loss}" in record
+
+    def _own(self, record: Mapping[str, Any]) -> list[str]:
+        """The keys of the task's own measures."""
+        common = (*_COMMON, f"train_{self._loss}", f"valid_{self._loss}", self._speed_key)
+        return [key for key in record if key not in common]
 
 
 class Bar(Lines):
@@ -110,10 +133,10 @@ class Bar(Lines):
         self._progress.refresh()
 
     def measured(self, record: Mapping[str, Any]) -> None:
-        self._speed = record["tokens_per_second"]
-        if "valid_nats" in record:
-            # The task's own measure is what people know it by: bits, perplexity.
-            key = next((key for key in record if key not in _COMMON), "valid_nats")
+        self._speed = record[self._speed_key]
+        if self._validates(record):
+            # The task's own measure is what people know it by: bits, perplexity, accuracy.
+            key = next(iter(self._own(record)), f"valid_{self._loss}")
             self._measure = f"{_short(key)} {record[key]:.4g}"
             super().measured(record)
 

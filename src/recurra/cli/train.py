@@ -70,8 +70,8 @@ def train(
         conclude(ended, own)
         if not ended.interrupted:
             folder = shlex.quote(str(ended.folder)) + _own(own)
-            print(f"write:    recurra generate {folder}")
-            print(f"measure:  recurra evaluate {folder} FILE")
+            for use in ended.task.uses(folder, "DATA"):
+                print(f"{use.word + ':':9} {use.command}")
             print(f"train on: {_start(ended)} train --resume {folder} train.steps={2 * ended.outcome.step}")
     return INTERRUPTED if ended.interrupted else 0
 
@@ -91,7 +91,8 @@ def conclude(ended: "Ended", cell: str | None = None) -> None:
     outcome = ended.outcome
     report = write_report(ended.folder)
     time = duration(outcome.seconds)
-    best = f"; best validation {outcome.best:.4f} nats at step {outcome.best_step:,}" if outcome.best_step else ""
+    measure = outcome.criterion.removeprefix("valid_").replace("_", " ")
+    best = f"; best validation {outcome.best:.4f} {measure} at step {outcome.best_step:,}" if outcome.best_step else ""
     if ended.interrupted:
         print(f"interrupted at step {outcome.step:,} after {time}, everything is saved{best}")
         print(f"go on:    {_start(ended)} train --resume {shlex.quote(str(ended.folder))}{_own(cell)}")
@@ -107,7 +108,8 @@ def _prepared(places: list[str], values: list[str]) -> tuple[Any, Any]:
     from recurra.training.config import build_config, read_recipe
 
     if not places:
-        raise ConfigError("nothing to train: give a task and its data, or a recipe; recurra train lm FILE")
+        known = ", ".join(tasks.names())
+        raise ConfigError(f"nothing to train: give a task ({known}) and its data, or a recipe; recurra train lm FILE")
     first, *rest = places
     recipe: dict[str, Any] = {}
     name = first

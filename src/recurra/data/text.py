@@ -3,10 +3,11 @@
 import codecs
 import gzip
 import io
+import itertools
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from recurra.data.errors import DataError
 
@@ -24,6 +25,14 @@ class Piece(NamedTuple):
     line: int  # number of its first line in the file, from 1
 
 
+class Line(NamedTuple):
+    """One line of a file."""
+
+    text: str  # without its line end
+    file: Path
+    number: int  # from 1
+
+
 def read_pieces(path: Path) -> Iterator[Piece]:
     """The UTF-8 text of one file in pieces of whole lines, about 4 MB each.
 
@@ -34,9 +43,36 @@ def read_pieces(path: Path) -> Iterator[Piece]:
         DataError: the file is missing, may not be read, is binary or not UTF-8 (with the byte's offset), or its
             compressed data is damaged.
     """
+    yield from _pieces(_chunks(path), path)
+
+
+def read_stream(stream: BinaryIO, name: str) -> Iterator[Piece]:
+    """The UTF-8 text that comes from `stream`, as `read_pieces` gives that of a file.
+
+    A piece holds the whole lines that are there: where somebody types, each line comes as soon as it is ended.
+
+    Args:
+        stream: a buffered stream of bytes, such as `sys.stdin.buffer`.
+        name: what the stream is called in errors and in the pieces.
+
+    Raises:
+        DataError: what comes is binary or not UTF-8 (with the byte's offset).
+    """
+    chunks = iter(lambda: stream.read1(CHUNK), b"")  # type: ignore[attr-defined]  # of a buffered stream
+    yield from _pieces(itertools.chain(chunks, [b""]), Path(name))
+
+
+def lines_of(piece: Piece) -> list[Line]:
+    """The lines of a piece."""
+    # Not splitlines, which also cuts at characters that are no line ends here.
+    texts = piece.text.removesuffix("\n").split("\n")
+    return [Line(text, piece.file, number) for number, text in enumerate(texts, piece.line)]
+
+
+def _pieces(chunks: Iterator[bytes], source: Path) -> Iterator[Piece]:
     line = 1
-    for text in _whole_lines(_decoded(path)):
-        yield Piece(text, path, line)
+    for text in _whole_lines(_decoded(chunks, source)):
+        yield Piece(text, source, line)
         line += text.count("\n")
 
 
@@ -55,10 +91,10 @@ def _whole_lines(chunks: Iterator[str]) -> Iterator[str]:
         yield rest
 
 
-def _decoded(path: Path) -> Iterator[str]:
+def _decoded(chunks: Iterator[bytes], path: Path) -> Iterator[str]:
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(), translate=True)
     offset = 0
-    for chunk in _chunks(path):
+    for chunk in chunks:
         if offset == 0 and chunk[:2] in _BYTE_ORDER_MARKS:
             encoding = _BYTE_ORDER_MARKS[chunk[:2]]
             raise DataError(

@@ -58,13 +58,21 @@ class Vocabulary(ABC):
         return f"{type(self).__name__}({len(self)} symbols)"
 
     @classmethod
-    def build(cls, texts: Iterable[str], *, minimum_count: int = 1, maximum_size: int | None = None) -> "Vocabulary":
+    def build(
+        cls,
+        texts: Iterable[str],
+        *,
+        minimum_count: int = 1,
+        maximum_size: int | None = None,
+        unknown: bool = False,
+    ) -> "Vocabulary":
         """The vocabulary of `texts`, read once, piece by piece.
 
         Args:
             texts: pieces of whole lines.
             minimum_count: symbols met fewer times than this become `<unk>`; 1: keep all, and have no `<unk>`.
             maximum_size: symbols kept at most, the most frequent ones, `<unk>` included; the others become `<unk>`.
+            unknown: have `<unk>` in any case, for symbols that are met later.
 
         Raises:
             DataError: there is no text.
@@ -73,7 +81,7 @@ class Vocabulary(ABC):
         known = sorted((s for s in counts if s != UNKNOWN), key=lambda s: (-counts[s], s))
         kept = [s for s in known if counts[s] >= minimum_count]
         too_many = maximum_size is not None and len(kept) > maximum_size
-        if UNKNOWN in counts or minimum_count > 1 or too_many:
+        if unknown or UNKNOWN in counts or minimum_count > 1 or too_many:
             if maximum_size is not None:
                 kept = kept[: max(maximum_size - 1, 0)]
             counts[UNKNOWN] += sum(counts[s] for s in known[len(kept) :])
@@ -241,7 +249,12 @@ LEVELS = tuple(_CLASSES)
 
 
 def build_vocabulary(
-    level: str, texts: Iterable[str], *, minimum_count: int = 1, maximum_size: int | None = None
+    level: str,
+    texts: Iterable[str],
+    *,
+    minimum_count: int = 1,
+    maximum_size: int | None = None,
+    unknown: bool = False,
 ) -> Vocabulary:
     """The vocabulary of `texts` by characters (`level` `char`) or words (`word`); see `Vocabulary.build`.
 
@@ -250,7 +263,7 @@ def build_vocabulary(
     """
     if level not in _CLASSES:
         raise DataError(f"a vocabulary is built by {' or '.join(LEVELS)}, not {level!r}")
-    return _CLASSES[level].build(texts, minimum_count=minimum_count, maximum_size=maximum_size)
+    return _CLASSES[level].build(texts, minimum_count=minimum_count, maximum_size=maximum_size, unknown=unknown)
 
 
 def _from_content(content: Any, path: Path) -> Vocabulary:

@@ -19,7 +19,6 @@ _POINTS = 500  # a curve is drawn with at most this many points; a screen shows 
 _LOOP_CHARTS = {
     "lr": ("Learning rate", "", True),
     "gradient_norm": ("Gradient norm", "before clipping", False),
-    "tokens_per_second": ("Speed", "tokens per second", True),
 }
 
 
@@ -29,7 +28,7 @@ def charts(run: Run) -> str:
     keys = history.keys
     pairs = list(dict.fromkeys(key.split("_", 1)[1] for key in keys if key.startswith(("train_", "valid_"))))
     # The loss leads; bits are the same curve, read on its other scale.
-    pairs = sorted((name for name in pairs if name != "bits"), key=lambda name: name != "nats")
+    pairs = sorted((name for name in pairs if name != "bits"), key=lambda name: name != run.loss)
     others = [key for key in keys if key not in _LOOP_CHARTS and not key.startswith(("train_", "valid_"))]
     singles = [*(key for key in _LOOP_CHARTS if key in keys), *others]
     large = _pair_chart(run, pairs[0], _LARGE) if pairs else ""
@@ -54,14 +53,17 @@ def _pair_chart(run: Run, name: str, size: tuple[int, int]) -> str:
         lines.append(Line("train", thin(smooth(train, window), _POINTS), "train"))
     if valid:
         lines.append(Line("valid", thin(valid, _POINTS), "valid"))
-    is_nats = name == "nats"
+    is_loss = name == run.loss
+    in_bits = name == "nats" and run.unit in ("character", "word", "token")
     best = run.history.best(f"valid_{name}")
     mark = (best, f"best {number(best[1])}") if first and best else None
-    second = BITS if is_nats and first else None
+    second = BITS if in_bits and first else None
     svg = draw(Chart(lines, *size, cut_start=first, second=second, mark=mark))
-    heading = "Loss" if is_nats else title(name)
+    heading = "Loss" if is_loss else title(name)
     legend = [(line.kind, _legend(line, train)) for line in lines if line.kind != "faint"]
-    note = f"over steps; nats per {run.unit} on the left, bits on the right" if second else ""
+    note = f"over steps; {name} per {run.unit}" if is_loss else ""
+    if second:
+        note += " on the left, bits on the right"
     if len(legend) == 1 and not first:
         note, legend = legend[0][1], []
     return page.panel(f'<div class="scroll">{svg}</div>' if first and svg else svg, heading, note, legend)
@@ -69,6 +71,8 @@ def _pair_chart(run: Run, name: str, size: tuple[int, int]) -> str:
 
 def _single_chart(history: History, key: str, size: tuple[int, int]) -> str:
     heading, note, from_zero = _LOOP_CHARTS.get(key, (title(key), "", False))
+    if key.endswith("_per_second"):
+        heading, note, from_zero = "Speed", key.replace("_", " "), True
     points: list[Point] = history.points(key)
     line = Line(heading.lower(), thin(points, _POINTS // 2))
     return page.panel(draw(Chart([line], *size, from_zero=from_zero)), heading, note)

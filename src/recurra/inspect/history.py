@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recurra.tasks.measures import more_is_better
+
 Point = tuple[float, float]
 
-# Metrics where more is better; every other metric is a loss, an error or a perplexity, where less is better.
-_MORE_IS_BETTER = ("accuracy", "f1", "precision", "recall", "bleu", "score")
 # Keys that place a line in the run; they are axes, not curves.
 _AXES = ("step", "epoch", "time")
 # A number beyond this is a failure like an infinite one, and would overflow in the arithmetic of a chart.
@@ -93,11 +93,6 @@ class History:
         """Every sample of the run, in order of step."""
         texts = ((row["step"], row.get("sample")) for row in self.rows)
         return [Sample(float(step), text) for step, text in texts if isinstance(text, str) and text.strip()]
-
-
-def more_is_better(key: str) -> bool:
-    """Whether a larger value of the metric ``key`` is a better one."""
-    return any(word in key.lower() for word in _MORE_IS_BETTER)
 
 
 def smooth(points: list[Point], window: int) -> list[Point]:

@@ -81,6 +81,23 @@ pre { margin: 0; font: 12.5px/1.55 var(--code); white-space: pre-wrap; overflow-
 table.facts { width: 100%; border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; }
 .facts td { padding: 6px 0; border-bottom: 1px solid var(--rule); vertical-align: top; overflow-wrap: anywhere; }
 .facts td:first-child { color: var(--soft); padding-right: 18px; white-space: nowrap; }
+.findings { display: grid; grid-template-columns: minmax(0, 1fr); gap: 14px; }
+.findings .scroll { max-height: 640px; overflow: auto; }
+table.matrix { border-collapse: separate; border-spacing: 1px; font-size: 12px; font-variant-numeric: tabular-nums; }
+.matrix th { font-weight: 500; color: var(--soft); padding: 2px 8px 2px 0; text-align: right; white-space: nowrap; }
+.matrix thead th { vertical-align: bottom; padding: 0 0 4px; text-align: center; }
+.matrix thead span { writing-mode: vertical-rl; transform: rotate(180deg); }
+.matrix tbody td { min-width: 30px; height: 26px; text-align: center; padding: 0 4px; border-radius: 3px;
+  background: color-mix(in srgb, var(--valid) calc(var(--share) * 85%), var(--wash)); }
+.matrix tbody td.right { background: color-mix(in srgb, var(--train) calc(var(--share) * 75%), var(--wash)); }
+table.rows { border-collapse: collapse; font-size: 13.5px; width: 100%; }
+.rows th { text-align: left; font-weight: 500; color: var(--soft); padding: 4px 16px 4px 0; }
+.rows td { padding: 4px 16px 4px 0; border-top: 1px solid var(--rule); overflow-wrap: anywhere; }
+.rows .number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.marked { margin: 8px 0; max-width: none; line-height: 1.9; } .marked small { display: block; color: var(--soft); }
+mark { color: inherit; padding: 2px 1px; border-radius: 3px;
+  background: color-mix(in srgb, var(--train) calc(var(--share) * 60%), transparent); }
+mark.against { background: color-mix(in srgb, var(--valid) calc(var(--share) * 60%), transparent); }
 footer { margin-top: 52px; padding-top: 14px; border-top: 1px solid var(--rule); color: var(--faint);
   font-size: 12.5px; }
 @media print { body { background: #fff; } .sample pre { max-height: none; } .panel, .figures { break-inside: avoid; } }

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import os
 import shlex
-from collections import Counter
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from recurra import cells
+from recurra import cells, tasks
 from recurra.equations import unicode
-from recurra.inspect import page
+from recurra.inspect import findings, page
 from recurra.inspect.charts import number
 from recurra.inspect.curves import BITS, charts, title
 from recurra.inspect.history import History, Sample
@@ -41,6 +40,10 @@ def write_report(run_dir: Path) -> Path:
         page.figures(_figures(run)),
         page.section("Training", charts(run)),
         page.section(f"What it {'writes' if run.history.samples else 'learnt'}", _samples(run)),
+        page.section("On the validation data", findings.section({}, run.findings)),
+        page.section(
+            f"Evaluated on {run.evaluation.get('data') or 'the test data'}", findings.evaluation(run.evaluation)
+        ),
         page.section("The cell", _equations(run)),
         page.section("How to use the model", _commands(run)),
         _tables(run),
@@ -92,23 +95,33 @@ def _notices(run: Run) -> list[str]:
 
 def _figures(run: Run) -> list[tuple[str, str, str]]:
     history, cards = run.history, []
-    best = history.best("valid_nats")
+    best = history.best(run.criterion)
     if best:
-        nats = best[1]
-        cards.append(("Best validation loss", f"{nats:.3f}", f"nats per {run.unit}"))
-        if run.unit == "word":
-            cards.append(("Perplexity", number(math.exp(min(nats, 700.0))), f"per word, {nats * BITS:.2f} bits"))
-        else:
-            cards.append(("In bits", f"{nats * BITS:.3f}", f"bits per {run.unit}"))
+        cards += _best_figures(run, best)
     if history.rows:
         cards.append(("Steps", _thousands(history.rows[-1]["step"]), f"best at {_thousands(best[0])}" if best else ""))
     if (seconds := history.last("time")) is not None:
         cards.append(("Time", duration(seconds), str(run.facts.get("device") or "")))
-    if speeds := [value for _, value in history.points("tokens_per_second")]:
+    if speeds := [value for key in history.keys if key.endswith("_per_second") for _, value in history.points(key)]:
         cards.append(("Speed", number(median(speeds)), f"{run.unit}s a second"))
     if isinstance(parameters := run.facts.get("parameters"), (int, float)):
         cards.append(("Parameters", number(parameters), f"cell {run.setting('model.cell')}"))
     return cards
+
+
+def _best_figures(run: Run, best: tuple[float, float]) -> list[tuple[str, str, str]]:
+    """The best validation: its loss and, of a language model, the same in the unit it is known by; else all of it."""
+    step, value = best
+    if run.criterion == "valid_nats":
+        cards = [("Best validation loss", f"{value:.3f}", f"nats per {run.unit}")]
+        if run.unit == "word":
+            cards.append(("Perplexity", number(math.exp(min(value, 700.0))), f"per word, {value * BITS:.2f} bits"))
+        elif run.unit in ("character", "token"):
+            cards.append(("In bits", f"{value * BITS:.3f}", f"bits per {run.unit}"))
+        return cards
+    keys = [key for key in run.history.keys if key.startswith("valid_") and key != run.criterion]
+    there = [(key, dict(run.history.points(key)).get(step)) for key in (run.criterion, *keys)]
+    return [(title(key.removeprefix("valid_")), number(at), "validation") for key, at in there if at is not None]
 
 
 def _samples(run: Run) -> str:
@@ -184,35 +197,13 @@ def _commands(run: Run) -> str:
     if cells.is_file(cell):
         folder += f" --cell {shlex.quote(cell)}"
     data = shlex.quote(str(run.config.get("data") or "DATA"))
-    pieces = []
-    if run.task == "lm":
-        word = _common_word(run.history.samples)
-        prompt = f" --prompt {shlex.quote(word)}" if word else ""
-        pieces.append(
-            page.command(
-                "Let it write. A lower temperature is more careful, a higher one more daring.",
-                f"recurra generate {folder}{prompt} --length 500 --temperature 0.8 --seed 1",
-            )
-        )
-    pieces.append(page.command("Measure it on a file of your own.", f"recurra evaluate {folder} {data}"))
-    if run.task == "lm":
-        pieces.append(
-            page.command(
-                "The log-probability of each line of a file, to rank lines by how plausible they are.",
-                f"recurra score {folder} FILE",
-            )
-        )
+    texts = [sample.text for sample in run.history.samples]
+    uses = tasks.get(run.task).uses(folder, data, texts) if run.task in tasks.names() else []
+    pieces = [page.command(use.meaning, use.command) for use in uses]
     pieces.append(
         page.command("Go on training from the last checkpoint.", f"recurra train --resume {folder}{_later(run)}")
     )
     return "".join(pieces)
-
-
-def _common_word(samples: list[Sample]) -> str | None:
-    """A word that the model wrote often: it is certain to be in its vocabulary, and a fair start."""
-    counts = Counter(word for sample in samples for word in sample.text.split() if word.isalpha() and len(word) <= 12)
-    # Weighed by length: letters that stand alone are the most frequent ones early on.
-    return max(counts, key=lambda word: counts[word] * (len(word) - 1), default=None)
 
 
 def _later(run: Run) -> str:

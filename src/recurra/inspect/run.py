@@ -17,7 +17,8 @@ class Run:
     """What the run folder tells; files that are missing or broken leave their part empty.
 
     ``history`` is `metrics.jsonl`, ``config`` the settings as nested dicts, ``config_text`` the file as it stands,
-    ``facts`` the content of `describe.json`.
+    ``facts`` the content of `describe.json`, ``findings`` what the best model made of the validation data, and
+    ``evaluation`` what the last `recurra evaluate` wrote.
     """
 
     folder: Path
@@ -25,11 +26,22 @@ class Run:
     config: dict[str, Any]
     config_text: str
     facts: dict[str, Any]
+    findings: list[dict[str, Any]]
+    evaluation: dict[str, Any]
 
     @classmethod
     def read(cls, folder: Path) -> Run:
         text = _text(folder / "config.yaml")
-        return cls(folder, History.read(folder / "metrics.jsonl"), _yaml(text), text, _json(folder / "describe.json"))
+        found = _json(folder / "findings.json").get("findings", [])
+        return cls(
+            folder,
+            History.read(folder / "metrics.jsonl"),
+            _yaml(text),
+            text,
+            _json(folder / "describe.json"),
+            found if isinstance(found, list) else [],
+            _json(folder / "evaluation.json"),
+        )
 
     def setting(self, key: str) -> Any:
         """The value of a dotted key of the configuration, None where it is absent."""
@@ -40,8 +52,19 @@ class Run:
 
     @property
     def unit(self) -> str:
-        """What one token of the data is called."""
-        return _UNITS.get(str(self.setting("text.level")), "token")
+        """What one prediction is made for."""
+        unit = str(self.facts.get("unit") or "token")
+        return _UNITS.get(str(self.setting("text.level")), unit) if unit == "token" else unit
+
+    @property
+    def loss(self) -> str:
+        """The unit of the loss."""
+        return str(self.facts.get("loss") or "nats")
+
+    @property
+    def criterion(self) -> str:
+        """The measure that says which parameters are the best."""
+        return str(self.facts.get("criterion") or "valid_nats")
 
     @property
     def task(self) -> str:
@@ -54,10 +77,11 @@ def _text(path: Path) -> str:
 
 
 def _json(path: Path) -> dict[str, Any]:
+    """The object in a file; a broken file says so itself, and the page goes on without it."""
     try:
         value = json.loads(_text(path) or "{}")
     except ValueError:
-        return {"describe.json": "could not be read"}
+        return {path.name: "could not be read"}
     return value if isinstance(value, dict) else {}
 
 

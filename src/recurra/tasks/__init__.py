@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from recurra.tasks.base import Task
 
 # Name of each task, and where its class is: imported when it is asked for, as it needs torch.
-_TASKS = {"lm": ("recurra.tasks.lm", "LanguageModelling")}
+_TASKS = {
+    "lm": ("recurra.tasks.lm", "LanguageModelling"),
+    "classify": ("recurra.tasks.classify", "Classification"),
+}
 
 
 def names() -> list[str]:

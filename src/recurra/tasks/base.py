@@ -4,10 +4,24 @@ A new task is a class of this kind in a file of its own and one line in `recurra
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from torch import Tensor, nn
+
+from recurra.data import Line
+from recurra.equations import nearest
+from recurra.tasks.config import ConfigError
+from recurra.tasks.findings import Finding
+
+
+class Use(NamedTuple):
+    """A way to use a trained model: one word for it, a sentence, and the command."""
+
+    word: str
+    meaning: str
+    command: str
 
 
 class Batch(Protocol):
@@ -54,11 +68,20 @@ class Task(ABC):
         Config: dataclass of all its settings, with the groups `train` (TrainConfig) and `optimizer` (OptimizerConfig)
             and the keys `task`, `data`, `seed`, `run` and `engine` beside the task's own.
         config: the settings, a `Config`.
+        loss_name: unit of the loss; the metrics are called by it, such as `train_nats` and `valid_nats`.
+        unit: what one prediction is made for, such as a token or an example; speed is told by it.
+        criterion: the measure of `validate` that says which parameters are the best; by its name more or less is
+            better (see `recurra.tasks.measures.more_is_better`).
+        options: what `predict` can be asked for beside its predictions, each with its meaning.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type]
     config: Any
+    loss_name: str = "nats"
+    unit: str = "token"
+    criterion: str = "valid_nats"
+    options: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     @abstractmethod
@@ -110,23 +133,63 @@ class Task(ABC):
 
     @abstractmethod
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Measures on the validation data, `valid_nats` (the lower the better) among them.
+        """Measures on the validation data, named `valid_…`, the loss and the `criterion` among them.
 
         Computes without gradients and without dropout, draws no random number, and leaves the model as it was.
         """
 
     @abstractmethod
-    def evaluate(self, model: nn.Module, path: str | Path) -> dict[str, float]:
-        """Measures on the data at `path`.
+    def evaluate(self, model: nn.Module, path: str | Path | None) -> Mapping[str, float | Finding]:
+        """Measures and findings on the data at `path`; None: on what the settings keep for the purpose.
 
         Raises:
-            ValueError: the data cannot be read or do not fit the model.
+            ValueError: the data cannot be read or do not fit the model, or the settings keep none.
         """
-
-    @abstractmethod
-    def sample(self, model: nn.Module, seed: int) -> str:
-        """A short text that shows what the model has learnt; torch's global generator is left alone."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Facts about the data, for the report: numbers, texts and lists by name."""
+
+    def predict(
+        self, model: nn.Module, source: Path | Iterable[Sequence[Line]], options: Sequence[str] = ()
+    ) -> Iterator[str]:
+        """What the model says to each line or example of `source`, in order, as lines of text.
+
+        Args:
+            model: a model of this task, in evaluation mode.
+            source: a file; or lines, block after block, each block answered before the next is asked for.
+            options: names of `options`.
+
+        Raises:
+            ValueError: the task predicts nothing from lines, or the source does not fit the model.
+        """
+        raise ConfigError(f"a model of the task {self.name} does not answer line by line")
+
+    def sample(self, model: nn.Module, seed: int) -> str:
+        """A short text that shows what the model has learnt, if the task has one to show.
+
+        torch's global generator is left alone.
+        """
+        return ""
+
+    def findings(self, model: nn.Module) -> list[Finding]:
+        """What the report shows of the model on the validation data, beside its measures."""
+        return []
+
+    @classmethod
+    def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
+        """What a trained model is good for, as commands.
+
+        Args:
+            run: the run folder, quoted for a shell, with the options that are needed to load it.
+            data: data that the model can be measured on, quoted for a shell.
+            samples: texts that `sample` gave.
+        """
+        return [Use("measure", "Measure it on data of your own.", f"recurra evaluate {run} {data}")]
+
+    def require_options(self, options: Iterable[str]) -> None:
+        """Raise a ConfigError that names the nearest where one of `options` is none of the task's."""
+        for option in options:
+            if option not in self.options:
+                known = f"; a {self.name} model knows: --{', --'.join(self.options)}" if self.options else ""
+                raise ConfigError(f"there is no option --{option}{nearest(option, self.options) or known}")

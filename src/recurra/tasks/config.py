@@ -42,12 +42,11 @@ def require_range(key: str, value: float | None, low: float, high: float = float
 
 
 @dataclass
-class TrainConfig:
+class LoopConfig:
     """How the loop walks through the data. Where several of steps, epochs and seconds are set, the first reached ends
     the run; where none is, it ends after 10 epochs."""
 
     batch: int = setting(32, "rows trained at once, in each process")
-    bptt: int = setting(64, "steps the gradient travels back before the carried state is detached, in tokens")
     steps: int | None = setting(None, "parameter updates to make; null: no limit")
     epochs: int | None = setting(None, "passes over the training data; null: no limit (10 if nothing else is set)")
     seconds: float | None = setting(None, "wall time of training to spend, in seconds; null: no limit")
@@ -59,7 +58,7 @@ class TrainConfig:
     device: str = setting("auto", "where to compute: cpu, cuda, cuda:1, ...; auto: cuda where there is one, else cpu")
 
     def __post_init__(self) -> None:
-        for name, low in (("batch", 1), ("bptt", 1), ("steps", 1), ("epochs", 1), ("seconds", 0), ("log_every", 1)):
+        for name, low in (("batch", 1), ("steps", 1), ("epochs", 1), ("seconds", 0), ("log_every", 1)):
             require_range(f"train.{name}", getattr(self, name), low)
         for name in ("validate_every", "checkpoint_every", "sample_every", "patience"):
             require_range(f"train.{name}", getattr(self, name), 0)
@@ -70,6 +69,44 @@ class TrainConfig:
         if self.steps is None and self.epochs is None and self.seconds is None:
             return DEFAULT_EPOCHS
         return self.epochs
+
+
+@dataclass
+class TrainConfig(LoopConfig):
+    """How the loop walks through one long text or several, whose state is carried from batch to batch."""
+
+    bptt: int = setting(64, "steps the gradient travels back before the carried state is detached, in tokens")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_range("train.bptt", self.bptt, 1)
+
+
+@dataclass
+class SplitConfig:
+    """Which examples are kept from training: to choose the best parameters, and to test them."""
+
+    valid: str = setting("0.1", "validation data: a fraction of the examples, drawn by the seed, or a path")
+    test: str | None = setting(
+        None, "test data, which `recurra evaluate RUN` measures: a fraction or a path; null: the validation data"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("valid", "test"):
+            fraction = as_fraction(getattr(self, name))
+            if fraction is not None and not 0 < fraction < 1:
+                raise ConfigError(
+                    f"split.{name}={fraction:g} is out of range: give a fraction above 0 and below 1 such as 0.1, "
+                    "or a path"
+                )
+
+
+def as_fraction(value: str | None) -> float | None:
+    """The number that a setting of a fraction or a path holds, or None where it is a path or nothing."""
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        return None
 
 
 @dataclass

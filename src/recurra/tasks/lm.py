@@ -2,8 +2,10 @@
 
 import itertools
 import math
+import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -12,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data import Batch, Corpus, DataError, TextStream, Vocabulary, build_vocabulary
+from recurra.data import Batch, Corpus, DataError, TextStream, Vocabulary, build_vocabulary, lines_of
 from recurra.decoding import Sampler, sample
 from recurra.models import LanguageModel
-from recurra.tasks.base import Task
+from recurra.tasks.base import Task, Use
 from recurra.tasks.lm_config import LanguageModellingConfig
-from recurra.tasks.lm_scoring import evaluating, line_nats, text_nats
+from recurra.tasks.lm_scoring import line_nats, text_nats
+from recurra.tasks.scoring import evaluating
 
 VOCABULARY_FILE = "vocabulary.json"
 
@@ -175,7 +178,7 @@ class LanguageModelling(Task):
             return {"valid_nats": nats, "valid_bits": nats / math.log(2)}
         return {"valid_nats": nats, "valid_perplexity": _exp(nats)}
 
-    def evaluate(self, model: LanguageModel, path: str | Path) -> dict[str, float]:
+    def evaluate(self, model: LanguageModel, path: str | Path | None) -> dict[str, float]:
         """How well the model predicts the text at `path`, a file or a folder.
 
         Every token but the first is predicted exactly once, given all before it: for a text of n tokens, n - 1
@@ -189,8 +192,11 @@ class LanguageModelling(Task):
             `unknown_tokens`: how many were `<unk>`; `seconds` and `tokens_per_second`: time to predict them.
 
         Raises:
-            DataError: the text cannot be read, is shorter than 2 tokens, or holds a symbol never seen in training.
+            DataError: no text is given, or it cannot be read, is shorter than 2 tokens, or holds a symbol never seen
+                in training.
         """
+        if path is None:
+            raise DataError("no text to measure the model on: give the path of a file or a folder")
         encoded = Corpus.open(path).encode(self.vocabulary)
         tokens = len(encoded.ids) - 1
         if tokens < 1:
@@ -304,13 +310,36 @@ class LanguageModelling(Task):
         length = _SAMPLE_LENGTH[self.vocabulary.level]
         return "".join(self.generate(model, length=length, sampler=Sampler(_SAMPLE_TEMPERATURE), seed=seed))
 
+    @classmethod
+    def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
+        word = _common_word(samples)
+        prompt = f" --prompt {shlex.quote(word)}" if word else ""
+        return [
+            Use(
+                "write",
+                "Let it write. A lower temperature is more careful, a higher one more daring.",
+                f"recurra generate {run}{prompt} --length 500 --temperature 0.8 --seed 1",
+            ),
+            *super().uses(run, data),
+            Use(
+                "rank",
+                "The log-probability of each line of a file, to rank lines by how plausible they are.",
+                f"recurra score {run} FILE",
+            ),
+        ]
+
 
 def _lines_of(corpus: Corpus) -> Iterator[tuple[int, str, str]]:
     """Number, text and file of each line."""
     for piece in corpus.pieces():
-        # Not splitlines, which also cuts at characters that are no line ends here.
-        lines = piece.text.removesuffix("\n").split("\n")
-        yield from ((number, line, str(piece.file)) for number, line in enumerate(lines, piece.line))
+        yield from ((line.number, line.text, str(line.file)) for line in lines_of(piece))
+
+
+def _common_word(samples: Sequence[str]) -> str | None:
+    """A word that the model wrote often: it is certain to be in its vocabulary, and a fair start."""
+    counts = Counter(word for text in samples for word in text.split() if word.isalpha() and len(word) <= 12)
+    # Weighed by length: letters that stand alone are the most frequent ones early on.
+    return max(counts, key=lambda word: counts[word] * (len(word) - 1), default=None)
 
 
 def _exp(nats: float) -> float:

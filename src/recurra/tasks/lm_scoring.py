@@ -1,11 +1,9 @@
 """How likely a language model finds a text."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
 
 from recurra.data import NO_TARGET, TextStream
 from recurra.models import LanguageModel
@@ -16,17 +14,6 @@ ROWS = 32
 CONTEXT = 128
 # Tokens of a row that are read at once.
 WINDOW = 256
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode, and afterwards in the mode it was in."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 @torch.no_grad()

@@ -28,10 +28,15 @@ def replace_file(path: Path, data: bytes | memoryview) -> None:
 
 def to_json(record: Mapping[str, Any], indent: int | None = None) -> str:
     """`record` as JSON; a number that is not finite becomes null, as JSON has no word for it."""
-    plain = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in record.items()
-    }
-    return json.dumps(plain, indent=indent, ensure_ascii=False)
+    return json.dumps(_finite(record), indent=indent, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def sync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import recurra
 from recurra.tasks.base import Batch, Task
 from recurra.tasks.config import ConfigError
+from recurra.tasks.measures import more_is_better
 from recurra.training.clipping import clip_gradients
 from recurra.training.config import write_config
 from recurra.training.distributed import ALONE, Ranks
@@ -38,8 +39,9 @@ class Outcome:
     reason: str
     step: int
     seconds: float
-    best: float | None  # lowest validation loss, nats; None where none was measured
+    best: float | None  # best validation, by the task's criterion; None where none was measured
     best_step: int | None
+    criterion: str  # the measure that `best` is of
 
 
 class _Loss(nn.Module):
@@ -85,6 +87,8 @@ def train(
     plan, at, meter = Plan(settings, stream.epoch_batches), Position(), Meter(device)
     snapshot = Snapshot(model, optimizer, schedule, stream, at, meter)
     facts = describe(task, model, config, ranks)
+    # What is kept as the best is the lowest, so a measure of which more is better changes its sign.
+    sign = -1.0 if more_is_better(task.criterion) else 1.0
     if ranks.writer:
         observer.started(facts)
 
@@ -97,7 +101,7 @@ def train(
     else:
         snapshot.save(run, ranks, carried)  # before the first update, so that a kill at any moment can be resumed
     run.write_text("config.yaml", write_config(config))
-    _write_facts(run, facts, at, reason="running")
+    _write_facts(run, facts, at, sign, reason="running")
 
     model.train()
     reason = plan.reached(at)  # a run that is over makes no further update when it is resumed
@@ -144,17 +148,17 @@ def train(
                     "step": at.step,
                     "epoch": round(at.epoch + at.window / stream.epoch_batches, 4),
                     "time": round(at.tick(), 3),
-                    **_means(meter, ranks),
+                    **_means(task, meter, ranks),
                     "lr": rate,
                 }
                 if validates:
                     metrics = ranks.from_writer(lambda: task.validate(model))
-                    schedule.validated(metrics["valid_nats"])
-                    if at.judge(metrics["valid_nats"]):
+                    schedule.validated(sign * metrics[task.criterion])
+                    if at.judge(sign * metrics[task.criterion]):
                         run.save_model(model)
                     record |= metrics
-                if samples and ranks.writer:
-                    record["sample"] = task.sample(model, config.seed)
+                if samples and ranks.writer and (sample := task.sample(model, config.seed)):
+                    record["sample"] = sample
                 if ranks.writer:
                     run.append_metrics(record)
                     observer.measured(record)
@@ -167,8 +171,8 @@ def train(
     if at.best_step is None:
         run.save_model(model)  # nothing was validated: the last parameters are the best known
     at.tick()
-    _write_facts(run, facts, at, reason)
-    return Outcome(reason, at.step, at.seconds, at.best if at.best_step else None, at.best_step)
+    _write_facts(run, facts, at, sign, reason)
+    return Outcome(reason, at.step, at.seconds, sign * at.best if at.best_step else None, at.best_step, task.criterion)
 
 
 def describe(task: Task, model: nn.Module, config: Any, ranks: Ranks) -> dict[str, Any]:
@@ -178,6 +182,9 @@ def describe(task: Task, model: nn.Module, config: Any, ranks: Ranks) -> dict[st
     where = torch.cuda.get_device_name(device) if on_gpu else f"{device.type}, {torch.get_num_threads()} threads"
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "loss": task.loss_name,
+        "criterion": task.criterion,
+        "unit": task.unit,
         "engine": config.engine,
         "device": where,
         "processes": ranks.world,
@@ -188,27 +195,27 @@ def describe(task: Task, model: nn.Module, config: Any, ranks: Ranks) -> dict[st
     }
 
 
-def _write_facts(run: RunFolder, facts: dict[str, Any], at: Position, reason: str) -> None:
+def _write_facts(run: RunFolder, facts: dict[str, Any], at: Position, sign: float, reason: str) -> None:
     end = {"ended_by": reason, "step": at.step, "seconds": round(at.seconds, 3)}
-    best = {"best_valid_nats": at.best, "best_step": at.best_step} if at.best_step else {}
+    best = {f"best_{facts['criterion']}": sign * at.best, "best_step": at.best_step} if at.best_step else {}
     run.write_text("describe.json", to_json({**facts, **end, **best}, indent=2) + "\n")
 
 
-def _means(meter: Meter, ranks: Ranks) -> dict[str, float]:
+def _means(task: Task, meter: Meter, ranks: Ranks) -> dict[str, float]:
     """A line's means over the updates since the last one, of all processes together."""
-    nats, norms, tokens, steps = ranks.sum(meter.totals())
+    loss, norms, tokens, steps = ranks.sum(meter.totals())
     return {
-        "train_nats": nats / tokens,
+        f"train_{task.loss_name}": loss / tokens,
         "gradient_norm": norms / steps,
-        "tokens_per_second": round(tokens / max(meter.seconds(), 1e-9), 1),
+        f"{task.unit}s_per_second": round(tokens / max(meter.seconds(), 1e-9), 1),
     }
 
 
 def _require_finite(meter: Meter, at: Position, run: RunFolder) -> None:
-    nats, norms, _, steps = meter.totals()
-    if math.isfinite(nats) and math.isfinite(norms):
+    loss, norms, _, steps = meter.totals()
+    if math.isfinite(loss) and math.isfinite(norms):
         return
-    what = "gradient" if math.isfinite(nats) else "loss"
+    what = "gradient" if math.isfinite(loss) else "loss"
     where = f"step {at.step}" if meter.device.type == "cpu" else f"one of the {int(steps)} steps up to {at.step}"
     raise DivergenceError(
         f"the {what} is not a finite number at {where}; the last checkpoint is whole. Lower the learning rate or clip "

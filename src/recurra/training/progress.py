@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.tasks.config import TrainConfig
+from recurra.tasks.config import LoopConfig
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Position:
     step: int = 0  # updates made
     epoch: int = 0  # whole passes over the data
     window: int = 0  # batches of the current epoch
-    best: float = math.inf  # lowest validation loss, nats
+    best: float = math.inf  # lowest value of what validation is judged by
     best_step: int | None = None  # where it was measured
     stale: int = 0  # validations since then
     seconds: float = 0.0  # wall time up to the last `tick`
@@ -40,7 +40,7 @@ class Position:
             self.epoch, self.window = self.epoch + 1, 0
 
     def judge(self, loss: float) -> bool:
-        """Count a validation of `loss` nats; whether it is the best so far."""
+        """Count a validation that is judged by `loss`, the lower the better; whether it is the best so far."""
         if loss < self.best:
             self.best, self.best_step, self.stale = loss, self.step, 0
             return True
@@ -61,7 +61,7 @@ class Position:
 class Plan:
     """When a run ends and what is due when, in updates; `epoch_batches` of them make an epoch."""
 
-    settings: TrainConfig
+    settings: LoopConfig
     epoch_batches: int
 
     def reached(self, at: Position) -> str | None:
@@ -113,7 +113,7 @@ class Meter:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._sums = torch.zeros(2, dtype=torch.float64, device=device)  # nats, gradient norms
+        self._sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss, gradient norms
         self._steps = 0
         self._tokens = 0
         self._since = time.perf_counter()
@@ -126,7 +126,7 @@ class Meter:
         self._tokens += tokens
 
     def totals(self) -> list[float]:
-        """Nats, sum of gradient norms, tokens and updates since the last line."""
+        """Summed loss, summed gradient norms, tokens and updates since the last line."""
         return [*self._sums.tolist(), float(self._tokens), float(self._steps)]
 
     def seconds(self) -> float:

@@ -11,12 +11,17 @@ from torch import nn
 from recurra.cells import is_file
 from recurra.tasks.base import Task
 from recurra.tasks.config import ConfigError
+from recurra.tasks.findings import as_dict
 from recurra.training.config import RESUMABLE, build_config, read_recipe, split_word
 from recurra.training.distributed import Ranks
+from recurra.training.files import to_json
 from recurra.training.loop import Outcome, train
 from recurra.training.observer import Observer
 from recurra.training.random_state import seed_everything
 from recurra.training.run_folder import RunFolder, RunFolderError
+
+# Longest ending of a file's name that tells a format: .conllu.
+_LONGEST_ENDING = 6
 
 # Gives a task's class by its name; `recurra.tasks.get`.
 FindTask = Callable[[str], type[Task]]
@@ -24,8 +29,9 @@ FindTask = Callable[[str], type[Task]]
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that has ended: folder, way it ended, number of processes, and whether this one speaks of it."""
+    """A run that has ended: its task, folder, way it ended, number of processes, and whether this one speaks of it."""
 
+    task: type[Task]
     folder: Path
     outcome: Outcome
     processes: int
@@ -56,10 +62,11 @@ def begin(task_class: type[Task], config: Any, observer: Observer, *, label: str
         if ranks.writer:
             task.save(run.path)
         outcome = train(task, model, config, run, observer, ranks)
+        _write_findings(task, model, run, outcome)
     finally:
         run.close()
     ranks.leave()
-    return Ended(run.path, outcome, ranks.world, ranks.writer)
+    return Ended(task_class, run.path, outcome, ranks.world, ranks.writer)
 
 
 def resume(
@@ -78,10 +85,11 @@ def resume(
         task = task_class.open(config)
         model = task.model().to(device)
         outcome = train(task, model, config, run, observer, ranks, resume=True)
+        _write_findings(task, model, run, outcome)
     finally:
         run.close()
     ranks.leave()
-    return Ended(run.path, outcome, ranks.world, ranks.writer)
+    return Ended(task_class, run.path, outcome, ranks.world, ranks.writer)
 
 
 def load_config(
@@ -133,13 +141,23 @@ def choose_device(name: str, ranks: Ranks) -> torch.device:
     return torch.device("cuda", ranks.local) if device.type == "cuda" and device.index is None else device
 
 
+def _write_findings(task: Task, model: nn.Module, run: RunFolder, outcome: Outcome) -> None:
+    """What the best parameters of a run that has come to its end make of the validation data, for the report."""
+    if not run.writer or outcome.reason == "interrupted":
+        return
+    run.load_model(model)
+    found = task.findings(model.eval())
+    if found:
+        run.write_text("findings.json", to_json({"findings": [as_dict(one) for one in found]}) + "\n")
+
+
 def _folder_for(task_class: type[Task], config: Any, ranks: Ranks, label: str | None) -> RunFolder:
     """The locked folder of a new run; in processes that do not write, the same path."""
 
     def make() -> RunFolder:
         if config.run:
             return RunFolder.create(Path(config.run))
-        stem = Path(config.data or "").name.removesuffix(".gz").removesuffix(".txt")
+        stem = _stem(config.data or "")
         return RunFolder.fresh(label or (f"{task_class.name}-{stem}" if stem else task_class.name))
 
     own = make() if ranks.writer else None
@@ -147,6 +165,13 @@ def _folder_for(task_class: type[Task], config: Any, ranks: Ranks, label: str | 
     if path is None:
         raise RunFolderError("the first process made no run folder")
     return own or RunFolder(path, writer=False)
+
+
+def _stem(data: str) -> str:
+    """What a folder is named after: the last part of the path of `data`, without what tells its format."""
+    name = Path(data.rpartition(":")[2]).name.removesuffix(".gz")
+    stem, _, ending = name.rpartition(".")
+    return stem if stem and 0 < len(ending) <= _LONGEST_ENDING else name
 
 
 def _allowed(words: Iterable[str]) -> list[str]:

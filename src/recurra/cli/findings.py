@@ -1,0 +1,46 @@
+"""Measures and findings of a task as plain text."""
+
+from collections.abc import Mapping
+
+from recurra.tasks.findings import Finding, Marks, Matrix, Table
+
+_NAME = 24  # columns for the name of a measure
+_MOST_CLASSES = 24  # a confusion matrix of more is too wide for a terminal; it is in the JSON file
+
+
+def show(figures: Mapping[str, float | Finding]) -> None:
+    """Print measures, one a line, and what else was found below them."""
+    for name, value in figures.items():
+        if not isinstance(value, Finding):
+            print(f"{name.replace('_', ' '):{_NAME}}{_number(value)}")
+    for value in figures.values():
+        if isinstance(value, Finding):
+            _show_finding(value)
+
+
+def _show_finding(finding: Finding) -> None:
+    if isinstance(finding, Marks) or (isinstance(finding, Matrix) and len(finding.labels) > _MOST_CLASSES):
+        return  # for the eye: the report draws it
+    note = f" ({finding.note})" if finding.note else ""
+    print(f"\n{finding.title}{note}")
+    if isinstance(finding, Table):
+        _print_rows([list(finding.columns), *([_cell(value) for value in row] for row in finding.rows)])
+    else:
+        head = ["", *(label[:8] for label in finding.labels)]
+        rows = zip(finding.labels, finding.counts, strict=True)
+        _print_rows([head, *([label, *map(str, counts)] for label, counts in rows)])
+
+
+def _print_rows(rows: list[list[str]]) -> None:
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    for row in rows:
+        first, *others = (f"{text:>{width}}" for text, width in zip(row, widths, strict=True))
+        print("  ".join([f"{row[0]:<{len(first)}}", *others]).rstrip())
+
+
+def _cell(value: str | float) -> str:
+    return value if isinstance(value, str) else _number(value)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -1,0 +1,133 @@
+"""Texts with a label each: tables of labels and texts, and folders with one file for each label."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from recurra.data.errors import DataError
+from recurra.data.text import Line, lines_of, read_pieces
+
+SEPARATORS = {"tab": "\t", "comma": ",", "space": " "}
+
+_TEXT_ENDINGS = (".txt", ".txt.gz")
+
+
+class Labelled(NamedTuple):
+    """One text and its label."""
+
+    label: str
+    text: str
+    file: Path
+    line: int  # from 1
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table hold what, and what parts them."""
+
+    label: str = "label"
+    text: str = "text"
+    separator: str = "auto"  # or one of SEPARATORS
+
+
+def read_labelled(path: str | Path, columns: Columns) -> list[Labelled]:
+    """The labelled texts at `path`, in order; texts without a symbol are left out.
+
+    A folder holds one text file (.txt, .txt.gz) for each label, called by it, one text a line. A file is a table: a
+    label and a text on each line, or any columns whose names stand in its first line, plain or packed with gzip. What
+    parts the columns is a comma in a `.csv` file; else a tab if the first line has one, or else the first blank.
+
+    Raises:
+        DataError: nothing is there, it cannot be read, or a column or a cell is missing; with file and line.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        examples = list(_of_folder(path))
+    elif path.exists():
+        examples = list(_of_table(path, columns))
+    else:
+        raise DataError(f"there is no file or folder {path}")
+    kept = [example for example in examples if example.text.strip()]
+    if not kept:
+        raise DataError(f"{path} holds no labelled text: expected a label and a text on each line, or one file a label")
+    return kept
+
+
+def _of_folder(folder: Path) -> Iterator[Labelled]:
+    files = sorted(file for file in folder.iterdir() if file.name.endswith(_TEXT_ENDINGS))
+    if not files:
+        raise DataError(
+            f"the folder {folder} holds no .txt or .txt.gz file: expected one for each label, such as {folder}/good.txt"
+        )
+    for file in files:
+        label = file.name.removesuffix(".gz").removesuffix(".txt")
+        yield from (Labelled(label, line.text, file, line.number) for line in _lines(file))
+
+
+def _of_table(file: Path, columns: Columns) -> Iterator[Labelled]:
+    lines = _lines(file)
+    first = next(lines, None)
+    if first is None:
+        raise DataError(f"{file} is empty: expected a label and a text on each line")
+    separator = _separator(file, first.text, columns)
+    rows = _rows(first, lines, separator)
+    place, names = next(rows)
+    header = [name.strip() for name in names]
+    if columns.label in header and columns.text in header:
+        at, width = (header.index(columns.label), header.index(columns.text)), len(header)
+    elif (columns.label, columns.text) != (Columns.label, Columns.text):
+        missing = columns.label if columns.label not in header else columns.text
+        raise DataError(
+            f"{file} has no column {missing!r}: its first line names {', '.join(header)}; "
+            "set text.label_column and text.text_column to two of them"
+        )
+    else:
+        at, width = (0, 1), 2
+        yield _example(file, place, names, at, width)
+    for place, cells in rows:
+        if cells:
+            yield _example(file, place, cells, at, width)
+
+
+def _example(file: Path, line: int, cells: list[str], at: tuple[int, int], width: int) -> Labelled:
+    if len(cells) != width:
+        raise DataError(
+            f"{file}, line {line}: {len(cells)} columns where {width} are expected; quote a text that holds the "
+            "separator, or say with text.separator what parts the columns (tab, comma, space)"
+        )
+    label = cells[at[0]].strip()
+    if not label:
+        raise DataError(f"{file}, line {line}: the label is empty; give one, or remove the line")
+    return Labelled(label, cells[at[1]].strip(), file, line)
+
+
+def _rows(first: Line, lines: Iterator[Line], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each line, with the number of the line."""
+
+    def texts() -> Iterator[str]:
+        yield first.text + "\n"
+        yield from (line.text + "\n" for line in lines)
+
+    if separator == ",":
+        reader = csv.reader(texts())
+        yield from ((reader.line_num, row) for row in reader)
+        return
+    # Only a comma can be quoted; of blanks only the first parts, and of tabs every one.
+    for number, text in enumerate(texts(), 1):
+        text = text.rstrip("\n")
+        yield number, (text.split(" ", 1) if separator == " " else text.split("\t")) if text.strip() else []
+
+
+def _separator(file: Path, first: str, columns: Columns) -> str:
+    if columns.separator in SEPARATORS:
+        return SEPARATORS[columns.separator]
+    if file.name.removesuffix(".gz").endswith(".csv"):
+        return ","
+    return "\t" if "\t" in first else " "
+
+
+def _lines(file: Path) -> Iterator[Line]:
+    for piece in read_pieces(file):
+        yield from lines_of(piece)

@@ -1,0 +1,60 @@
+"""What a task found out that is more than a number: a matrix, a table, texts with marks.
+
+A task says what was found, as plain values; the commands print it, and the report draws it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Counts of what was taken for what."""
+
+    title: str
+    note: str
+    labels: Sequence[str]  # of the rows (true) and of the columns (predicted)
+    counts: Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts and numbers under names."""
+
+    title: str
+    note: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | float]]
+
+
+@dataclass(frozen=True)
+class Marked:
+    """One text or sequence, and how much each of its symbols moved the decision: towards it above 0, away below."""
+
+    caption: str
+    symbols: Sequence[str]
+    weights: Sequence[float]
+    joint: str = ""  # what stands between two symbols: a blank between words
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Texts whose symbols are marked by their weights."""
+
+    title: str
+    note: str
+    texts: Sequence[Marked]
+
+
+Finding = Matrix | Table | Marks
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with each finding among them as a dict that says its `kind`, for JSON."""
+    return {key: as_dict(value) if isinstance(value, Finding) else value for key, value in values.items()}
+
+
+def as_dict(finding: Finding) -> dict[str, Any]:
+    """A finding as plain containers, its `kind` among them."""
+    return {"kind": type(finding).__name__.lower(), **asdict(finding)}

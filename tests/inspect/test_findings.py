@@ -1,0 +1,33 @@
+from recurra.inspect import findings
+from recurra.tasks.findings import Marked, Marks, Matrix, Table, as_dict
+
+
+def drawn(*found) -> str:
+    return findings.section({}, [as_dict(one) for one in found])
+
+
+def test_a_matrix_shades_each_row_by_its_share():
+    html = drawn(Matrix("Confusion", "rows: true", ["<a>", "b"], [[3, 1], [0, 0]]))
+    assert "Confusion" in html and "rows: true" in html and "&lt;a&gt;" in html and "<a>" not in html
+    assert 'class=right style="--share:0.750"' in html and "--share:0.250" in html
+    assert "&lt;a&gt; → b: 1 of 4" in html
+
+
+def test_a_table_shows_texts_and_numbers():
+    html = drawn(Table("Mistakes", "", ["text", "p", "n"], [["a & b", 0.51234, 1200]]))
+    assert "<td>a &amp; b</td>" in html and ">0.512<" in html and ">1,200<" in html
+
+
+def test_marks_are_scaled_by_the_largest():
+    html = drawn(Marks("What moved", "", [Marked("good, 90%", ["a", "<b>"], [0.5, -2.0], " ")]))
+    assert '<mark class="for" style="--share:0.25" title="+0.500">a</mark>' in html
+    assert '<mark class="against" style="--share:1.00" title="-2.000">&lt;b&gt;</mark>' in html
+
+
+def test_an_evaluation_shows_measures_and_findings_and_passes_over_the_rest():
+    matrix = as_dict(Matrix("Confusion", "", ["a"], [[1]]))
+    html = findings.evaluation(
+        {"run": "r", "data": "d", "accuracy": 0.5, "examples": 12, "m": matrix, "x": {"kind": "?"}}
+    )
+    assert "Accuracy" in html and "0.5" in html and "12" in html and "Confusion" in html
+    assert findings.evaluation({}) == ""
