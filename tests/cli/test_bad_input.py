@@ -214,7 +214,7 @@ def test_a_disk_that_really_is_full(command, here: Path, text: Path, tiny):
 
 
 def test_a_loss_that_leaves_the_finite_numbers(command, here: Path, text: Path, tiny):
-    words = ("optimizer.name=sgd", "optimizer.lr=1e38", "optimizer.clip=0", "train.steps=50", "run=run")
+    words = ("optimizer.name=sgd", "optimizer.lr=1e40", "optimizer.clip=0", "train.steps=50", "run=run")
     result = command("train", "lm", text, *tiny, *words)
     refused(result, "not a finite number", "optimizer.lr")
     assert re.search(r"at step \d+", result[2])

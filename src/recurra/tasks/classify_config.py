@@ -144,6 +144,6 @@ class ClassifyConfig:
     train: LoopConfig = field(default_factory=LoopConfig, metadata={"help": "the way through the data"})
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "how parameters change"})
     split: SplitConfig = field(default_factory=SplitConfig, metadata={"help": "what is kept from training"})
-    text: TextConfig = field(default_factory=TextConfig, metadata={"help": "texts"})
-    vectors: VectorsConfig = field(default_factory=VectorsConfig, metadata={"help": "vectors and sound"})
+    text: TextConfig = field(default_factory=TextConfig, metadata={"help": "what a text is made of"})
+    vectors: VectorsConfig = field(default_factory=VectorsConfig, metadata={"help": "sequences of vectors, and sound"})
     loss: LossConfig = field(default_factory=LossConfig, metadata={"help": "what is minimised"})
