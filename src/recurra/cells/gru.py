@@ -14,11 +14,11 @@ def gru(x: Value, h: Value):
 
 
 @cell(state=("h",))
-def gru_after(x: Value, h: Value):
+def gru_after(x: Value, h: Value, *, bias: bool = True):
     """Gated recurrent unit, reset after the recurrent product, as in cuDNN and PyTorch; z keeps the old state."""
-    r = sigmoid(affine("r", x, h))
-    z = sigmoid(affine("z", x, h))
-    n = tanh(affine("n", x) + r * affine("nh", h))
+    r = sigmoid(affine("r", x, h, bias=bias))
+    z = sigmoid(affine("z", x, h, bias=bias))
+    n = tanh(affine("n", x, bias=bias) + r * affine("nh", h, bias=bias))
     h = (1 - z) * n + z * h
     return h, (h,)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,23 +11,8 @@ from torch import Tensor
 
 from recurra import cells
 from recurra.engines.widths import Names
-from recurra.equations import Cell, Value, affine, cell, sigmoid, tanh, vector
+from recurra.equations import Cell
 from recurra.equations.program import Program
-
-
-@cell(state=("h",))
-def torch_gru(x: Value, h: Value, *, bias: bool = True):
-    """Gated recurrent unit, reset after the recurrent product, with two biases a gate, as torch.nn.GRU has it."""
-
-    def gate(name: str) -> Value:
-        total = affine(name, x, h, bias=False)
-        # The biases first: their sum is made once a call.
-        return sigmoid(total + (vector(f"bx_{name}") + vector(f"bh_{name}")) if bias else total)
-
-    r, z = gate("r"), gate("z")
-    n = tanh(affine("n", x, bias=bias) + r * affine("nh", h, bias=bias))
-    h = (1 - z) * n + z * h
-    return h, (h,)
 
 
 @dataclass(frozen=True)
@@ -37,29 +22,42 @@ class TorchCell:
     Attributes:
         program: runs it.
         arrays: the parameters in each of torch's arrays, from top to bottom: ``weight_ih``, ``weight_hh``, the biases
-            and ``weight_hr``, as far as it has them. Where the cell adds the two biases anyway, it has one.
-        adds_biases: whether ``bias_ih`` and ``bias_hh`` are given as their sum.
+            that `add` makes of ``bias_ih`` and ``bias_hh``, and ``weight_hr``, as far as it has them.
+        add: the cell's biases from torch's two, which the cell adds in any case; None where there are none.
     """
 
     program: Program
     arrays: tuple[Names, ...]
-    adds_biases: bool
+    add: Callable[[Tensor, Tensor], tuple[Tensor, ...]] | None
 
     def parameters(self, weights: Sequence[Tensor]) -> dict[str | Names, Tensor]:
         """The parameters of a sweep, from a layer's arrays in torch's order."""
-        if self.adds_biases:
+        if self.add is not None:
             weight_ih, weight_hh, bias_ih, bias_hh, *projection = weights
-            weights = (weight_ih, weight_hh, bias_ih + bias_hh, *projection)
+            weights = (weight_ih, weight_hh, *self.add(bias_ih, bias_hh), *projection)
         return dict(zip(self.arrays, weights, strict=True))
+
+
+def _all(bias_ih: Tensor, bias_hh: Tensor) -> tuple[Tensor, ...]:
+    return (bias_ih + bias_hh,)
+
+
+def _all_but_the_last_gate(bias_ih: Tensor, bias_hh: Tensor) -> tuple[Tensor, ...]:
+    """A GRU's reset stands between the two biases of its candidate."""
+    parts = (len(bias_ih) // 3 * 2, len(bias_ih) // 3)
+    (gates_ih, candidate_ih), (gates_hh, candidate_hh) = bias_ih.split(parts), bias_hh.split(parts)
+    return gates_ih + gates_hh, candidate_ih, candidate_hh
 
 
 @cache
 def torch_cell(mode: str, bias: bool, projected: bool = False) -> TorchCell:
     """The cell that torch.nn calls by this mode: RNN_TANH, RNN_RELU, LSTM or GRU."""
+    add = _all if bias else None
     if mode == "GRU":
+        program = _program(cells.get("gru_after"), bias=bias)
         arrays = (("W_r", "W_z", "W_n"), ("U_r", "U_z", "U_nh"))
-        biases = (("bx_r", "bx_z", "b_n"), ("bh_r", "bh_z", "b_nh"))
-        return TorchCell(_program(torch_gru, bias=bias), (*arrays, *biases) if bias else arrays, adds_biases=False)
+        biases = (("b_r", "b_z"), ("b_n",), ("b_nh",))
+        return TorchCell(program, (*arrays, *biases) if bias else arrays, _all_but_the_last_gate if bias else None)
     if mode == "LSTM":
         gates = "ifgo"
         program = _program(cells.get("projected_lstm" if projected else "lstm"), bias=bias)
@@ -67,7 +65,7 @@ def torch_cell(mode: str, bias: bool, projected: bool = False) -> TorchCell:
         gates = "h"
         program = _program(cells.get("elman"), activation=mode.removeprefix("RNN_").lower(), bias=bias)
     arrays = tuple(tuple(f"{kind}_{gate}" for gate in gates) for kind in ("WUb" if bias else "WU"))
-    return TorchCell(program, (*arrays, ("U_p",)) if projected else arrays, adds_biases=bias)
+    return TorchCell(program, (*arrays, ("U_p",)) if projected else arrays, add)
 
 
 def _program(base: Cell, **options: Any) -> Program:
