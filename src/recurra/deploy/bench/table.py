@@ -57,7 +57,7 @@ def _table(kind: str, cell: str, group: list[Comparison]) -> Iterator[str]:
     yield "|---" * len(head) + "|"
     for c in group:
         cells = [f"{c.ratio(p):.2f} ({c.share[p]:.0%})" if p in c.seconds else "" for p in peers]
-        cells = [] if c.read is None else [f"{c.read:.0%}", *cells]
+        cells = cells if c.read is None else [f"{c.read:.0%}", *cells]
         ours = [f"{c.seconds[OURS] * (1e6 if step else 1e3):.4g}", f"{c.share[OURS]:.0%}"]
         yield f"| {' | '.join([c.size, *ours, *cells])} |"
 
