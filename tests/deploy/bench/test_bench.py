@@ -39,8 +39,9 @@ def test_every_kind_is_measured(kind: str):
     for comparison in report.comparisons:
         assert len(comparison.seconds) > 1
         assert all(seconds > 0 for seconds in comparison.seconds.values())
-        row = next(line for line in as_text(report).splitlines() if line.startswith(f"| {comparison.size} |"))
-        assert all(f"{comparison.ratio(p):.2f} (" in row for p in comparison.seconds if p != OURS)
+        ratios = [f"{comparison.ratio(p):.2f} (" for p in comparison.seconds if p != OURS]
+        rows = [line for line in as_text(report).splitlines() if line.startswith(f"| {comparison.size} |")]
+        assert any(all(r in row for r in ratios) for row in rows)
 
 
 @pytest.mark.skipif(not jax_peer.available(), reason="JAX is not installed")
