@@ -3,6 +3,7 @@
 # A step alone gives an engine nothing to prepare and nothing to take out of the loop: torch's own cells are the faster.
 from torch.nn import GRUCell, LSTMCell, RNNCell
 
+from recurra.layers.crf import LinearChainCRF
 from recurra.layers.cross_entropy import linear_cross_entropy
 from recurra.layers.initialisation import Initialisation
 from recurra.layers.linear import Linear
@@ -20,6 +21,7 @@ __all__ = [
     "Initialisation",
     "LSTMCell",
     "Linear",
+    "LinearChainCRF",
     "Normalisation",
     "RNNCell",
     "Recurrent",
