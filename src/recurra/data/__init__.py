@@ -5,9 +5,13 @@ from recurra.data.batches import ExampleStream, SequenceBatch, by_length, pad
 from recurra.data.builtin import is_builtin, read_builtin
 from recurra.data.corpus import Corpus, Encoded
 from recurra.data.errors import DataError
+from recurra.data.frames import FrameSet, read_frames
 from recurra.data.labelled import Columns, Labelled, read_labelled
+from recurra.data.spans import Scheme, Span, detect
 from recurra.data.split import split
 from recurra.data.stream import NO_TARGET, Batch, TextStream
+from recurra.data.symbols import Symbols
+from recurra.data.tagged import TagColumns, Tagged, cut, read_tagged, sentences_of
 from recurra.data.text import Line, Piece, lines_of, read_pieces, read_stream
 from recurra.data.vectors import VectorSet, is_vectors, read_vectors
 from recurra.data.vocabulary import (
@@ -33,17 +37,25 @@ __all__ = [
     "DataError",
     "Encoded",
     "ExampleStream",
+    "FrameSet",
     "Labelled",
     "Line",
     "Mel",
     "Piece",
+    "Scheme",
     "SequenceBatch",
+    "Span",
+    "Symbols",
+    "TagColumns",
+    "Tagged",
     "TextStream",
     "VectorSet",
     "Vocabulary",
     "WordVocabulary",
     "build_vocabulary",
     "by_length",
+    "cut",
+    "detect",
     "is_audio",
     "is_builtin",
     "is_vectors",
@@ -51,10 +63,13 @@ __all__ = [
     "pad",
     "read_audio",
     "read_builtin",
+    "read_frames",
     "read_labelled",
     "read_pieces",
     "read_stream",
+    "read_tagged",
     "read_vectors",
     "read_word_vectors",
+    "sentences_of",
     "split",
 ]

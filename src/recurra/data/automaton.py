@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from recurra.data.labelled import Labelled
+from recurra.data.tagged import Tagged
 
 SYMBOLS = "abc"
 # State by state, where each of a, b and c leads. Shut, having seen nothing, a, ab; open, having seen nothing, c, cb.
 TRANSITIONS = ((1, 0, 0), (1, 2, 0), (1, 0, 3), (3, 3, 4), (3, 5, 4), (0, 3, 4))
 OPEN = (False, False, False, True, True, True)
+NAMES = ("shut", "shut+a", "shut+ab", "open", "open+c", "open+cb")
 
 _EXAMPLES = 8000
 _LONGEST = 20
@@ -40,6 +42,19 @@ def automaton(test: bool) -> list[Labelled]:
             text = _draw(random, length)
         examples.append(Labelled("open" if wanted else "shut", text, place, number + 1))
     return examples
+
+
+def automaton_states(test: bool) -> list[Tagged]:
+    """The same kind of strings as a transducer reads them: the tag of each symbol is the state after it.
+
+    8,000 of 3 to 20 symbols to learn from; 1,000 of 200 symbols to test on.
+    """
+    place = Path("builtin:automaton")
+    strings = [example.text for example in automaton(test)]
+    return [
+        Tagged(tuple(text), tuple(NAMES[state] for state in states(text)), place, number)
+        for number, text in enumerate(strings, 1)
+    ]
 
 
 def _draw(random: np.random.Generator, length: int) -> str:

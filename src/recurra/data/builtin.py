@@ -2,16 +2,28 @@
 
 import difflib
 import importlib
-from collections.abc import Callable
+from typing import Any
 
 from recurra.data.errors import DataError
-from recurra.data.labelled import Labelled
-from recurra.data.vectors import VectorSet
 
 PREFIX = "builtin:"
 
-# Name of each set, and the module of this room whose function of that name makes it.
-_SETS = {"languages": "languages", "motion": "motion", "automaton": "automaton"}
+# For each purpose the sets there are: the module of this room and its function that makes the set.
+_SETS = {
+    "labelled": {
+        "languages": ("languages", "languages"),
+        "motion": ("motion", "motion"),
+        "automaton": ("automaton", "automaton"),
+    },
+    "tagged": {
+        "automaton": ("automaton", "automaton_states"),
+        "motion": ("motion", "motion_frames"),
+        "pseudowords": ("pseudowords", "pseudowords"),
+        "reports": ("reports", "reports"),
+    },
+}
+# Sets that are made from a file of the user's: builtin:NAME:FILE.
+_OF_A_FILE = ("pseudowords",)
 
 
 def is_builtin(path: str) -> bool:
@@ -19,18 +31,29 @@ def is_builtin(path: str) -> bool:
     return path.startswith(PREFIX)
 
 
-def read_builtin(path: str, *, test: bool = False) -> list[Labelled] | VectorSet:
-    """The examples that `path`, `builtin:NAME`, stands for: those to learn from or, with `test`, others to test on.
+def read_builtin(path: str, purpose: str = "labelled", *, test: bool = False) -> Any:
+    """The examples that `path`, `builtin:NAME` or `builtin:NAME:FILE`, stands for.
+
+    Args:
+        path: the name.
+        purpose: `labelled` gives a list of Labelled or a VectorSet, `tagged` a list of Tagged or a FrameSet.
+        test: give other examples, to test on, instead of those to learn from.
 
     Raises:
-        DataError: there is no such set, or the library it is taken from is not installed.
+        DataError: there is no such set for the purpose, it lacks its file or has one too many, or the library it is
+            taken from is not installed.
     """
-    name = path.removeprefix(PREFIX)
-    if name not in _SETS:
-        close = difflib.get_close_matches(name, _SETS, n=1)
+    name, _, file = path.removeprefix(PREFIX).partition(":")
+    known = _SETS[purpose]
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {PREFIX}{close[0]}?" if close else ""
-        raise DataError(f"there is no {path}{hint}; there are: {', '.join(PREFIX + known for known in _SETS)}")
-    make: Callable[[bool], list[Labelled] | VectorSet] = getattr(
-        importlib.import_module(f"recurra.data.{_SETS[name]}"), name
-    )
-    return make(test)
+        raise DataError(
+            f"there is no {PREFIX}{name} of {purpose} data{hint}; there are: {', '.join(PREFIX + one for one in known)}"
+        )
+    if bool(file) != (name in _OF_A_FILE):
+        form = f"{PREFIX}{name}:FILE" if name in _OF_A_FILE else f"{PREFIX}{name}"
+        raise DataError(f"{path} is not understood: expected {form}")
+    module, function = known[name]
+    make = getattr(importlib.import_module(f"recurra.data.{module}"), function)
+    return make(test, file) if file else make(test)

@@ -9,12 +9,15 @@ in each frame. No single frame, no bag of frames and no linear map of the clip c
 
 import numpy as np
 
+from recurra.data.frames import FrameSet
 from recurra.data.vectors import VectorSet
 
 SIZE = 10
 STEPS = {"down": (1, 3), "right": (3, -1), "up": (-1, -3), "left": (-3, 1)}  # columns, rows (downwards) a frame
 
 _EXAMPLES, _TESTS = 8000, 1000
+_CLIPS, _TEST_CLIPS, _FRAMES = 3000, 500, 20
+_TURN = 0.2  # chance that the shape moves another way from a frame on
 _SHAPE = 3  # cells, each way
 _NOISE = 0.1
 
@@ -31,14 +34,40 @@ def motion(test: bool) -> VectorSet:
     return VectorSet(clips, labels, [str(number) for number in range(len(clips))])
 
 
+def motion_frames(test: bool) -> FrameSet:
+    """Clips [20, 100] in which the shape changes its way now and then, with a tag for each frame.
+
+    The tag is the way it came by, and so none for the first frame. 3,000 clips to learn from, 500 others to test on.
+    """
+    random = np.random.default_rng(4 if test else 3)
+    names = list(STEPS)
+    clips, tags = [], []
+    for _ in range(_TEST_CLIPS if test else _CLIPS):
+        ways = [int(random.integers(len(names)))]
+        for _ in range(_FRAMES - 2):
+            turn = int(random.integers(1, len(names))) if random.random() < _TURN else 0
+            ways.append((ways[-1] + turn) % len(names))
+        tags.append((None, *(names[way] for way in ways)))
+        clips.append(_film(random, np.array([STEPS[names[way]] for way in ways])))
+    return FrameSet(clips, tags, [str(number) for number in range(len(clips))])
+
+
 def clip(random: np.random.Generator, label: str) -> np.ndarray:
     """One clip, float32 [10, 100]: a frame's cells row by row."""
+    return _film(random, np.array([STEPS[label]] * (SIZE - 1)))
+
+
+def _film(random: np.random.Generator, moves: np.ndarray) -> np.ndarray:
+    """A clip of a random shape that makes these `moves`, int [T - 1, 2], from a random place: float32 [T, 100]."""
     frame = np.zeros((SIZE, SIZE), dtype=np.float32)
     frame[:_SHAPE, :_SHAPE] = random.random((_SHAPE, _SHAPE)) < 0.7
     frame[0, 0] = frame[1, 1] = 1.0  # never an empty field
     column, row = random.integers(SIZE, size=2)
-    across, down = STEPS[label]
-    contrast = random.choice((-1.0, 1.0), size=SIZE)
-    frames = [contrast[t] * np.roll(frame, (row + down * t, column + across * t), axis=(0, 1)) for t in range(SIZE)]
-    noise = random.normal(scale=_NOISE, size=(SIZE, SIZE * SIZE))
-    return (np.stack(frames).reshape(SIZE, -1) + noise).astype(np.float32)
+    places = np.concatenate([[[0, 0]], np.cumsum(moves, axis=0)])
+    contrast = random.choice((-1.0, 1.0), size=len(places))
+    frames = [
+        bright * np.roll(frame, (row + down, column + across), axis=(0, 1))
+        for bright, (across, down) in zip(contrast, places, strict=True)
+    ]
+    noise = random.normal(scale=_NOISE, size=(len(frames), SIZE * SIZE))
+    return (np.stack(frames).reshape(len(frames), -1) + noise).astype(np.float32)

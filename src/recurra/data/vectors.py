@@ -57,7 +57,7 @@ def read_vectors(path: Path, labels: Path | None = None, width: int | None = Non
     known: np.ndarray | None = None
     lengths: np.ndarray | None = None
     if path.suffix == ".npz":
-        arrays = _load(path)
+        arrays = load_arrays(path)
         if not isinstance(arrays, dict) or "x" not in arrays:
             names = ", ".join(arrays) if isinstance(arrays, dict) else "one array"
             raise DataError(
@@ -71,7 +71,7 @@ def read_vectors(path: Path, labels: Path | None = None, width: int | None = Non
         labels = beside if beside.exists() else None
     if labels is not None:
         known = _array(labels)
-    sequences = _sequences(path, x, lengths)
+    sequences = cut_sequences(path, x, lengths)
     if width is not None:
         sequences = [_in_vectors(path, sequence, width) for sequence in sequences]
     if known is not None and len(known) != len(sequences):
@@ -80,7 +80,12 @@ def read_vectors(path: Path, labels: Path | None = None, width: int | None = Non
     return VectorSet(sequences, texts, [str(number) for number in range(len(sequences))])
 
 
-def _sequences(path: Path, x: np.ndarray, lengths: np.ndarray | None) -> list[np.ndarray]:
+def cut_sequences(path: Path, x: np.ndarray, lengths: np.ndarray | None) -> list[np.ndarray]:
+    """The sequences, float32 [T, I] each, of an array [N, T, I], [N, T], or [ΣT, I] with `lengths` [N].
+
+    Raises:
+        DataError: the shape is another, or a number is not finite; `path` is the file they are from.
+    """
     if not np.issubdtype(x.dtype, np.number):
         raise DataError(f"the sequences in {path} are of type {x.dtype}: expected numbers")
     scale = 1 / 255 if x.dtype == np.uint8 else 1.0
@@ -123,13 +128,13 @@ def _in_vectors(path: Path, sequence: np.ndarray, width: int) -> np.ndarray:
 def _array(path: Path) -> np.ndarray:
     if "-idx" in path.name:
         return _read_idx(path)
-    arrays = _load(path)
+    arrays = load_arrays(path)
     if isinstance(arrays, dict):
         raise DataError(f"{path} holds several arrays ({', '.join(arrays)}): expected one, as numpy.save writes it")
     return arrays
 
 
-def _load(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+def load_arrays(path: Path) -> np.ndarray | dict[str, np.ndarray]:
     """The arrays of a NumPy file; none that would need code to run is read."""
     try:
         content = np.load(path, allow_pickle=False)
