@@ -86,5 +86,5 @@ def _legend(line: Line, train: list[Point]) -> str:
 
 def title(key: str) -> str:
     """A key as a heading: ``tree_depth`` is Tree depth."""
-    words = key.replace("_", " ").strip()
+    words = key.replace("_", " ").replace("f1", "F1").strip()
     return words[:1].upper() + words[1:]

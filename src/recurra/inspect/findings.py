@@ -12,6 +12,8 @@ from recurra.inspect.curves import title
 
 # Facts of an evaluation that are no measures.
 _NOT_MEASURES = ("run", "data")
+# Texts of so many signs stand in narrow columns.
+_SHORT = 60
 
 
 def evaluation(record: Mapping[str, Any]) -> str:
@@ -76,7 +78,8 @@ def _marks(one: Mapping[str, Any]) -> str:
         )
         joined = escape(str(text["joint"])).join(symbols)
         pieces.append(f'<p class="marked"><small>{escape(str(text["caption"]))}</small>{joined}</p>')
-    return "".join(pieces)
+    wide = any(len(text["symbols"]) + len("".join(map(str, text["symbols"]))) > _SHORT for text in one["texts"])
+    return f'<div class="marks{" wide" if wide else ""}">{"".join(pieces)}</div>'
 
 
 _KINDS: dict[str, Callable[[Mapping[str, Any]], str]] = {"matrix": _matrix, "table": _table, "marks": _marks}

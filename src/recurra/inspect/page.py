@@ -31,7 +31,7 @@ h3 small { font-weight: 400; font-size: 12.5px; color: var(--soft); margin-left:
 p { max-width: 76ch; }
 .notice { margin: 18px 0 0; padding: 10px 14px; border-left: 3px solid var(--valid); background: var(--wash);
   border-radius: 0 8px 8px 0; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 1px; margin: 28px 0 0;
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 1px; margin: 28px 0 0;
   background: var(--rule); border: 1px solid var(--rule); border-radius: 12px; overflow: hidden; }
 .figures div { background: var(--card); padding: 14px 16px 13px; }
 .figures dt { color: var(--soft); font-size: 12.5px; }
@@ -94,7 +94,9 @@ table.rows { border-collapse: collapse; font-size: 13.5px; width: 100%; }
 .rows th { text-align: left; font-weight: 500; color: var(--soft); padding: 4px 16px 4px 0; }
 .rows td { padding: 4px 16px 4px 0; border-top: 1px solid var(--rule); overflow-wrap: anywhere; }
 .rows .number { font-variant-numeric: tabular-nums; white-space: nowrap; }
-.marked { margin: 8px 0; max-width: none; line-height: 1.9; } .marked small { display: block; color: var(--soft); }
+.marks { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 2px 24px; }
+.marks.wide { grid-template-columns: repeat(auto-fill, minmax(min(420px, 100%), 1fr)); }
+.marked { margin: 6px 0; max-width: none; line-height: 1.9; } .marked small { display: block; color: var(--soft); }
 mark { color: inherit; padding: 2px 1px; border-radius: 3px;
   background: color-mix(in srgb, var(--train) calc(var(--share) * 60%), transparent); }
 mark.against { background: color-mix(in srgb, var(--valid) calc(var(--share) * 60%), transparent); }

@@ -62,11 +62,11 @@ def _kicker(run: Run) -> str:
 
 
 def _lead(run: Run) -> str:
-    cell, layers, hidden = (run.setting(f"model.{key}") for key in ("cell", "layers", "hidden"))
+    body, layers, hidden = run.cell or run.setting("model.kind"), *map(run.setting, ("model.layers", "model.hidden"))
     parts = []
-    if cell:
+    if body:
         size = f"{layers} × {hidden} units" if layers and hidden else ""
-        parts.append(" ".join(part for part in (str(cell), size) if part))
+        parts.append(" ".join(part for part in (str(body), size) if part))
     if run.config.get("data"):
         parts.append(f"trained on {run.config['data']}")
     if run.history.rows:
@@ -105,7 +105,7 @@ def _figures(run: Run) -> list[tuple[str, str, str]]:
     if speeds := [value for key in history.keys if key.endswith("_per_second") for _, value in history.points(key)]:
         cards.append(("Speed", number(median(speeds)), f"{run.unit}s a second"))
     if isinstance(parameters := run.facts.get("parameters"), (int, float)):
-        cards.append(("Parameters", number(parameters), f"cell {run.setting('model.cell')}"))
+        cards.append(("Parameters", number(parameters), f"cell {run.cell}" if run.cell else ""))
     return cards
 
 
@@ -171,8 +171,8 @@ def _loss_at(history: History, step: float) -> str:
 
 
 def _equations(run: Run) -> str:
-    name = run.setting("model.cell")
-    if not isinstance(name, str):
+    name = run.cell
+    if name is None:
         return ""
     try:
         cell = cells.get(name)
@@ -193,9 +193,8 @@ def _equations(run: Run) -> str:
 
 def _commands(run: Run) -> str:
     folder = shlex.quote(str(run.folder))
-    cell = str(run.setting("model.cell"))
-    if cells.is_file(cell):
-        folder += f" --cell {shlex.quote(cell)}"
+    if run.cell and cells.is_file(run.cell):
+        folder += f" --cell {shlex.quote(run.cell)}"
     data = shlex.quote(str(run.config.get("data") or "DATA"))
     texts = [sample.text for sample in run.history.samples]
     uses = tasks.get(run.task).uses(folder, data, texts) if run.task in tasks.names() else []

@@ -57,6 +57,12 @@ class Run:
         return _UNITS.get(str(self.setting("text.level")), unit) if unit == "token" else unit
 
     @property
+    def cell(self) -> str | None:
+        """The name of the cell, None where the model has none."""
+        name = self.setting("model.cell")
+        return name if isinstance(name, str) and self.setting("model.kind") in (None, "recurrent") else None
+
+    @property
     def loss(self) -> str:
         """The unit of the loss."""
         return str(self.facts.get("loss") or "nats")

@@ -64,7 +64,7 @@ def figures(judged: Judged, classes: Sequence[str]) -> dict[str, float]:
 
 
 def pictures(judged: Judged, examples: Examples, classes: Sequence[str]) -> dict[str, Finding]:
-    """The confusion matrix, the measures of each class, and the mistakes the model was surest of."""
+    """The confusion matrix, the measures of each class, and the mistakes that the model least expected."""
     counts = confusion(judged.truth, judged.predicted, len(classes))
     measures = precision_recall_f1(counts)
     by_class = [
@@ -87,6 +87,6 @@ def pictures(judged: Judged, examples: Examples, classes: Sequence[str]) -> dict
         "by_class": Table("Classes", "", ["class", "precision", "recall", "F1", "examples"], by_class),
     }
     if mistakes:
-        note = "those that the model was surest of"
+        note = "those whose true class the model thought least likely"
         found["mistakes"] = Table("Worst mistakes", note, ["example", "true", "predicted", "probability"], mistakes)
     return found
