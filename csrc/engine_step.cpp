@@ -19,9 +19,9 @@ constexpr int64_t kSharedFloats = 192 * 1024, kSharedWork = 1000 * 1000;
 // Panels of a unit: few rows take two side by side.
 constexpr int64_t kUnitPanels = 2;
 // A thread whose core another program holds keeps the others waiting for a slice of time, many steps long. After a wait
-// as long as this, in seconds, some steps run on one thread: the more, the more often it happens.
-constexpr double kLongWait = 500e-6;
-constexpr int32_t kLeastAlone = 64, kMostAlone = 4096;
+// as long as this, in seconds, steps run on one thread for some times its length, so that waiting costs a small part of
+// all time; and for twice as long as before if the next wait comes soon after that.
+constexpr double kLongWait = 500e-6, kAlone = 4, kMostAlone = 0.5;
 
 struct Product {
   int64_t m, n, k;
@@ -167,8 +167,8 @@ struct rc_stepper {
   float *input;
   size_t input_bytes;
   bool backwards;   // the order of the units in the next step
-  int32_t alone;    // steps yet to run on one thread
-  int32_t pause;    // such steps after the next long wait
+  double alone;     // on one thread until this time
+  double pause;     // for so long, at the last long wait
 
   void multiply(const std::vector<Product> &products) const {
     for (const auto &p : products) kernels->gemm(p.m, p.n, p.k, p.a, p.lda, p.packed, p.init, p.ldi, p.c, p.ldc);
@@ -190,18 +190,16 @@ struct rc_stepper {
       for (int32_t s = self; s < count; s += team) multiply(shares[static_cast<size_t>(s)]);
       if (self == 0) own = omp_get_wtime() - begin;
     }
-    if (omp_get_wtime() - start - own > kLongWait) {
-      alone = pause;
-      pause = std::min(2 * pause, kMostAlone);
-    } else if (pause > kLeastAlone) {
-      pause--;
-    }
+    const double now = omp_get_wtime(), wait = now - start - own;
+    if (wait < kLongWait) return;
+    pause = std::min(now - alone < pause ? 2 * pause : kAlone * wait, kMostAlone);
+    alone = now + pause;
   }
 
   void run(Phase &phase) {
     if (phase.shares.empty())
       multiply(phase.products);
-    else if (phase.shares.size() > 1 && alone == 0)
+    else if (phase.shares.size() > 1 && omp_get_wtime() >= alone)
       multiply_together(phase.shares);
     else
       for (size_t i = 0; i < phase.shares.size(); i++)
@@ -218,7 +216,6 @@ rc_stepper *rc_stepper_new(const rc_layer *layers, int32_t count, int64_t rows, 
   stepper->kernels = layers[0].plan->kernels;
   stepper->input = layers[0].input;
   stepper->input_bytes = sizeof(float) * static_cast<size_t>(layers[0].floats);
-  stepper->pause = kLeastAlone;
   stepper->phases.emplace_back();
   rc_kernels writer = *stepper->kernels;
   writer.gemm = write_product;
@@ -246,7 +243,6 @@ void rc_step(rc_stepper *stepper, const float *x) {
   memcpy(stepper->input, x, stepper->input_bytes);
   for (auto &phase : stepper->phases) stepper->run(phase);
   stepper->backwards = !stepper->backwards;
-  if (stepper->alone > 0) stepper->alone--;
 }
 
 }  // extern "C"

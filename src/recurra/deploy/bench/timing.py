@@ -16,6 +16,7 @@ import torch
 from recurra.engines import library
 
 _TURN = 0.05  # seconds of a turn; its first run is not counted, for it finds the other's data in the caches
+_REST = 0.02  # seconds before a turn, for threads of the other's that spin when their work is done
 _TICK = 200e-6  # seconds that one reading of the clock shall cover at least
 
 
@@ -49,6 +50,7 @@ def _runs_of_a_tick(run: Callable[[], object]) -> int:
 
 
 def _turn(run: Callable[[], object], count: int, times: list[float]) -> None:
+    time.sleep(_REST)
     run()
     end = time.perf_counter() + _TURN
     now = time.perf_counter()
