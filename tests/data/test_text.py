@@ -1,12 +1,13 @@
 import gzip
 import itertools
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.data import DataError, read_pieces, text
+from recurra.data import DataError, lines_of, read_pieces, read_stream, text
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -44,6 +45,22 @@ def test_pieces_are_whole_lines_wherever_the_chunks_are_cut(tmp_path_factory, co
     assert all(piece.text.endswith("\n") for piece in pieces[:-1])
     lines = itertools.accumulate((piece.text.count("\n") for piece in pieces[:-1]), initial=1)
     assert [piece.line for piece in pieces] == list(lines)[: len(pieces)]
+
+
+def test_a_stream_gives_the_lines_that_are_there(tmp_path):
+    reading, writing = os.pipe()
+    pieces = read_stream(os.fdopen(reading, "rb"), "the input")
+    os.write(writing, "é first\nsec".encode())
+    assert [(line.text, line.number) for line in lines_of(next(pieces))] == [("é first", 1)]
+    os.write(writing, b"ond\n\nlast")
+    os.close(writing)
+    rest = [line for piece in pieces for line in lines_of(piece)]
+    assert [(line.text, line.number) for line in rest] == [("second", 2), ("", 3), ("last", 4)]
+    reading, writing = os.pipe()
+    os.write(writing, b"ab\xff\n")
+    os.close(writing)
+    with pytest.raises(DataError, match=r"the input is not UTF-8 text \(byte 0xff at offset 2\)"):
+        list(read_stream(os.fdopen(reading, "rb"), "the input"))
 
 
 def test_an_empty_file_has_no_pieces(tmp_path):

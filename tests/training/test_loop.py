@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from recurra.tasks.config import ConfigError
+from recurra.tasks.findings import Table
 from recurra.training.checkpoint import load_checkpoint
 from recurra.training.loop import DivergenceError
 from recurra.training.observer import Silent
@@ -176,6 +177,38 @@ def test_it_stops_early_and_keeps_the_best(toy_task, toy_config):
     _, best = load_model(ended.folder, lambda name: toy_task, "cpu")
     last = load_checkpoint(ended.folder / "checkpoint")["model"]
     assert any(not torch.equal(value, last[name]) for name, value in best.state_dict().items())
+
+
+def test_a_measure_of_which_more_is_better_is_followed_upwards(toy_task, toy_config):
+    class Judged(toy_task):
+        criterion = "valid_accuracy"
+        unit = "example"
+
+        def validate(self, model):
+            self.count = getattr(self, "count", 0) + 1
+            return {"valid_nats": float(self.count), "valid_accuracy": (0.3, 0.8, 0.5, 0.4)[self.count - 1]}
+
+    config = toy_config("train.epochs=9", "train.validate_every=5", "train.patience=2")
+    ended = begin(Judged, config, Silent())
+    assert (ended.outcome.reason, ended.outcome.best, ended.outcome.best_step) == ("patience", 0.8, 10)
+    facts = json.loads((ended.folder / "describe.json").read_text())
+    assert (facts["best_valid_accuracy"], facts["criterion"], facts["unit"]) == (0.8, "valid_accuracy", "example")
+    assert "examples_per_second" in (ended.folder / "metrics.jsonl").read_text()
+
+
+def test_findings_are_those_of_the_best_parameters_and_none_of_an_interrupted_run(toy_task, toy_config):
+    class Finding(toy_task):
+        def findings(self, model):
+            total = sum(value.double().sum().item() for value in model.state_dict().values())
+            return [Table("Sum", "", ["sum"], [[total]])]
+
+    ended = begin(Finding, toy_config("train.steps=6"), Silent())
+    (found,) = json.loads((ended.folder / "findings.json").read_text())["findings"]
+    _, best = load_model(ended.folder, lambda name: toy_task, "cpu")
+    assert found["kind"] == "table"
+    assert found["rows"] == [[sum(value.double().sum().item() for value in best.state_dict().values())]]
+    stopped = begin(Finding, toy_config("train.epochs=9"), Until(5, lambda: os.kill(os.getpid(), signal.SIGINT)))
+    assert stopped.interrupted and not (stopped.folder / "findings.json").exists()
 
 
 def test_without_validation_the_last_parameters_are_kept(toy_task, toy_config):

@@ -167,7 +167,8 @@ def new_vocabulary(examples: list[Labelled], config: ClassifyConfig) -> Vocabula
 
 
 def normal(text: str, config: ClassifyConfig) -> str:
-    """A text as the vocabulary knows it."""
+    """A text as the vocabulary knows it: without blanks around it."""
+    text = text.strip()
     return text.lower() if config.text.lowercase else text
 
 
