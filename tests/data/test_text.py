@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.data import DataError, lines_of, read_pieces, read_stream, text
+from recurra.data import DataError, line_blocks, lines_of, read_pieces, read_stream, text
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -61,6 +61,14 @@ def test_a_stream_gives_the_lines_that_are_there(tmp_path):
     os.close(writing)
     with pytest.raises(DataError, match=r"the input is not UTF-8 text \(byte 0xff at offset 2\)"):
         list(read_stream(os.fdopen(reading, "rb"), "the input"))
+
+
+def test_blocks_are_small_and_keep_the_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(text, "BLOCK", 3)
+    path = write(tmp_path / "a.txt", b"".join(b"line %d\n" % k for k in range(8)))
+    found = list(line_blocks(read_pieces(path)))
+    assert [len(block) for block in found] == [3, 3, 2]
+    assert [(line.text, line.number) for block in found for line in block] == [(f"line {k}", k + 1) for k in range(8)]
 
 
 def test_an_empty_file_has_no_pieces(tmp_path):

@@ -77,7 +77,7 @@ def predict(
     cell
         Where the model's cell is of your own: the file to run for it, as mycell.py:mycell.
     """
-    from recurra.data import lines_of, read_stream
+    from recurra.data import line_blocks, read_stream
     from recurra.tasks.config import ConfigError
 
     options = [word.removeprefix("--") for word in words if word.startswith("--")]
@@ -88,9 +88,7 @@ def predict(
     task.require_options(options)
     _end_quietly_when_nobody_reads()
     typed = not files or files[0] == "-"
-    source: Any = Path(files[0]) if not typed else None
-    if typed:
-        source = (lines_of(piece) for piece in read_stream(sys.stdin.buffer, "the standard input"))
+    source = line_blocks(read_stream(sys.stdin.buffer, "the standard input")) if typed else Path(files[0])
     for answer in task.predict(model, source, options):
         print(answer, flush=typed)
 

@@ -12,7 +12,7 @@ from recurra.data.split import split
 from recurra.data.stream import NO_TARGET, Batch, TextStream
 from recurra.data.symbols import Symbols
 from recurra.data.tagged import TagColumns, Tagged, cut, read_tagged, sentences_of
-from recurra.data.text import Line, Piece, lines_of, read_pieces, read_stream
+from recurra.data.text import Line, Piece, line_blocks, lines_of, read_pieces, read_stream
 from recurra.data.vectors import VectorSet, is_vectors, read_vectors
 from recurra.data.vocabulary import (
     LEVELS,
@@ -59,6 +59,7 @@ __all__ = [
     "is_audio",
     "is_builtin",
     "is_vectors",
+    "line_blocks",
     "lines_of",
     "pad",
     "read_audio",

@@ -5,13 +5,15 @@ import gzip
 import io
 import itertools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from recurra.data.errors import DataError
 
 CHUNK = 1 << 22  # bytes read at once: large enough for speed, small enough beside a text of hundreds of megabytes
+
+BLOCK = 4096  # lines that are answered together
 
 _GZIP = b"\x1f\x8b"  # never the start of UTF-8 text, so the content decides and not the file's name
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16LE", b"\xfe\xff": "UTF-16BE"}
@@ -67,6 +69,13 @@ def lines_of(piece: Piece) -> list[Line]:
     # Not splitlines, which also cuts at characters that are no line ends here.
     texts = piece.text.removesuffix("\n").split("\n")
     return [Line(text, piece.file, number) for number, text in enumerate(texts, piece.line)]
+
+
+def line_blocks(pieces: Iterable[Piece]) -> Iterator[list[Line]]:
+    """The lines of `pieces` in blocks of at most 4,096, which keeps what is waited for short and what is held small."""
+    for piece in pieces:
+        lines = lines_of(piece)
+        yield from (lines[start : start + BLOCK] for start in range(0, len(lines), BLOCK))
 
 
 def _pieces(chunks: Iterator[bytes], source: Path) -> Iterator[Piece]:

@@ -20,7 +20,7 @@ from recurra.data import (
     SequenceBatch,
     VectorSet,
     Vocabulary,
-    lines_of,
+    line_blocks,
     read_pieces,
     read_word_vectors,
 )
@@ -295,7 +295,7 @@ class Classification(Task):
         if isinstance(source, Path) and self.vocabulary is None:
             blocks, place = [read(str(source), self.config)], str(source)
         elif isinstance(source, Path):
-            blocks, place = map(lines_of, read_pieces(source)), str(source)
+            blocks, place = line_blocks(read_pieces(source)), str(source)
         elif self.vocabulary is None:
             raise DataError(
                 "the model was trained on vectors, which no line of text holds: give an .npz file or wav files"
