@@ -2,6 +2,7 @@
 #include <omp.h>
 
 #include "engine_worker.h"
+#include "team.h"
 
 namespace {
 
@@ -52,7 +53,7 @@ extern "C" {
 
 void rc_pack(const rc_plan *plan, int32_t pass, const rc_external *externals, float *packed, int32_t threads) {
   const int64_t count = static_cast<int64_t>(plan->blocks.size());
-  const int32_t team = plan->packed_floats[pass] < 16384 ? 1 : std::max(threads, 1);
+  const int32_t team = plan->packed_floats[pass] < 16384 ? 1 : rc_team(threads);
 #pragma omp parallel for num_threads(team) schedule(dynamic)
   for (int64_t i = 0; i < count; i++) {
     const rc_block &b = plan->blocks[i];
@@ -66,7 +67,7 @@ int32_t rc_run(const rc_plan *plan, int32_t pass, const rc_call *call) {
   const rc_alive alive(*call);
   const int64_t chunks = (call->steps + split.chunk - 1) / split.chunk;
   const auto pieces = share_sums(*plan, pass, split.threads);
-#pragma omp parallel num_threads(split.threads)
+#pragma omp parallel num_threads(rc_team(split.threads))
   {
     // The team may be smaller than asked for; each member then takes several shares.
     const int32_t team = omp_get_num_threads(), self = omp_get_thread_num();

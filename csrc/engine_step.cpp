@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine_plan.h"
+#include "team.h"
 
 namespace {
 
@@ -183,7 +184,7 @@ struct rc_stepper {
     const int32_t count = static_cast<int32_t>(shares.size());
     double own = 0;
     const double start = omp_get_wtime();
-#pragma omp parallel num_threads(count)
+#pragma omp parallel num_threads(rc_team(count))
     {
       const double begin = omp_get_wtime();
       const int32_t team = omp_get_num_threads(), self = omp_get_thread_num();

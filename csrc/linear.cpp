@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "team.h"
+
 namespace {
 
 constexpr int64_t kRows = 126;           // of a unit: whole register tiles
@@ -17,7 +19,7 @@ int64_t divide_up(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
 int64_t padded(int64_t n) { return divide_up(n, RC_LANE) * RC_LANE; }
 
 int32_t team(const rc_linear_call &c) {
-  return c.rows * c.inputs * c.outputs < kLeastWork ? 1 : std::max(c.threads, 1);
+  return c.rows * c.inputs * c.outputs < kLeastWork ? 1 : rc_team(c.threads);
 }
 
 void copy_rows(const float *src, int64_t from, float *dst, int64_t to, int64_t rows, int64_t columns) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "linear.h"
+#include "team.h"
 
 namespace {
 
@@ -79,7 +80,7 @@ class Loss {
   void run() {
     if (counted() < call_.rows) clear(call_.loss, call_.rows), clear(call_.dx, call_.rows * H_);
     if (counted() == 0) clear(call_.dweight, V_ * H_), clear(call_.dbias, V_);
-    const int32_t team = counted() * H_ * V_ < kLeastWork ? 1 : threads_;
+    const int32_t team = counted() * H_ * V_ < kLeastWork ? 1 : rc_team(threads_);
 #pragma omp parallel num_threads(team)
     for (int64_t first = 0; first < counted(); first += group_ * most_rows_) group(first);
   }

@@ -1,14 +1,17 @@
 """Memory that is used again."""
 
 import gc
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
 from recurra import cells
-from recurra.engines import memory
+from recurra.engines import memory, native
 from recurra.engines.sweep import sweep
+from recurra.engines.widths import remember
 
 from .comparison import SIZES, Trial, on_engine, program, results
 
@@ -41,7 +44,61 @@ def test_blocks_held_at_once_are_apart_and_are_used_again():
 def test_forgotten_memory_is_given_back():
     memory.take(1_000_000)
     memory.forget()
-    assert not memory._POOL
+    assert not list(memory._POOL)
+
+
+def test_free_memory_is_never_more_than_was_in_use_at_once():
+    """Sequences of ever other lengths leave blocks of ever other sizes."""
+    memory.forget()
+    for floats in range(100_000, 1_000_000, 20_000):
+        held = memory.take(floats), memory.take(floats // 2)
+        del held
+    assert sum(tensor.numel() for tensor in memory._POOL) < 1.2 * 1.5 * 1_000_000
+
+
+def test_a_block_that_leaves_is_not_counted():
+    before = memory._POOL._in_use
+    memory.take(5000).leave()
+    assert memory._POOL._in_use == before
+
+
+def test_many_threads_may_take_and_give_back():
+    def work() -> None:
+        for k in range(300):
+            memory.take(1000 * (k % 5 + 1))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(work) for _ in range(4)]:
+                done.result()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_memory_from_inference_mode_serves_training():
+    trial = Trial(cells.get("lstm"), SIZES, 4, 3)
+    sorted_rows = on_engine("native", lengths=(1, 4, 2))  # by way of memory of the pool
+    memory.forget()
+    with torch.inference_mode():
+        sorted_rows(trial, {n: a.float() for n, a in trial.arrays.items()})
+    results(trial, sorted_rows, torch.float32, poisoned=False)
+
+
+def test_plans_of_ever_other_widths_are_forgotten():
+    program_ = type(program(cells.get("elman")))(cells.get("elman"))
+    for width in range(1, native._MOST_PLANS + 20):
+        own = {n: torch.zeros(*(width if w == "H" else 2 for w in p.shape)) for n, p in program_.parameters.items()}
+        sweep(program_, [torch.zeros(1, 1, 2)], [None], own, engine="native")
+    assert len(program_.__dict__["native_plans"]) == native._MOST_PLANS
+
+
+def test_shapes_are_forgotten():
+    known: dict[int, str] = {}
+    for k in range(20):
+        remember(known, k, str(k), 5)
+    assert known == {k: str(k) for k in range(15, 20)}
 
 
 def test_many_calls_of_mixed_shapes_do_not_grow_memory():

@@ -198,6 +198,8 @@ def _check_loss(features: Tensor, weight: Tensor, targets: Tensor, settings: Set
         )
     if targets.dtype is not torch.int64:
         raise TypeError(f"the targets are {targets.dtype}; expected torch.int64, the number of a class for each row")
+    if targets.device != features.device:
+        raise ValueError(f"the targets are on {targets.device} and the features on {features.device}; move the targets")
     if settings.reduction not in REDUCTIONS:
         raise ValueError(f"the reduction is {settings.reduction!r}; expected one of {', '.join(REDUCTIONS)}")
     if not 0.0 <= settings.label_smoothing <= 1.0:
@@ -240,7 +242,7 @@ def _address(tensor: Tensor | None) -> int | None:
 
 
 def _empty(wanted: bool, like: Tensor | None) -> Tensor | None:
-    return torch.empty(like.shape) if wanted and like is not None else None
+    return torch.empty(like.shape, **memory.NUMBERS) if wanted and like is not None else None
 
 
 def _linear_call(x: Tensor, weight: Tensor, bias: Tensor | None) -> _LinearCall:
@@ -260,9 +262,9 @@ def _run_linear(name: str, call: _LinearCall) -> None:
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    x, weight = x.contiguous(), weight.contiguous()
-    bias = None if bias is None else bias.contiguous()
-    y = torch.empty(x.shape[0], weight.shape[0])
+    x, weight = memory.plain(x), memory.plain(weight)
+    bias = None if bias is None else memory.plain(bias)
+    y = torch.empty(x.shape[0], weight.shape[0], **memory.NUMBERS)
     call = _linear_call(x, weight, bias)
     call.y = _address(y)
     _run_linear("rc_linear", call)
@@ -285,9 +287,9 @@ class _Linear(torch.autograd.Function):
             dx = gradient @ weight if needs_x else None
             dweight = gradient.t() @ x if needs_weight else None
             return dx, dweight, gradient.sum(0) if needs_bias else None
-        x, weight, gradient = x.contiguous(), weight.contiguous(), gradient.contiguous()
+        x, weight, gradient = map(memory.plain, (x, weight, gradient))
         dx, dweight = _empty(needs_x, x), _empty(needs_weight, weight)
-        dbias = torch.empty(weight.shape[0]) if needs_bias and needs_weight else None
+        dbias = torch.empty(weight.shape[0], **memory.NUMBERS) if needs_bias and needs_weight else None
         call = _linear_call(x, weight, None)
         call.dy, call.dx, call.dweight, call.dbias = map(_address, (gradient, dx, dweight, dbias))
         _run_linear("rc_linear_gradient", call)
@@ -300,8 +302,8 @@ class _Loss:
     def __init__(
         self, features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, settings: Settings
     ) -> None:
-        self.features, self.weight, self.targets = features.contiguous(), weight.contiguous(), targets.contiguous()
-        self.bias = None if bias is None else bias.contiguous()
+        self.features, self.weight, self.targets = memory.plain(features), memory.plain(weight), targets.contiguous()
+        self.bias = None if bias is None else memory.plain(bias)
         self.settings = settings
         self.gradients: tuple[Tensor | None, ...] = (None, None, None)
 
@@ -311,7 +313,7 @@ class _Loss:
         They are the gradients of the returned number; for the reduction "none", those of the losses' sum weighted by
         `row_scale` ``[N]``.
         """
-        losses = torch.empty(len(self.features))
+        losses = torch.empty(len(self.features), **memory.NUMBERS)
         if wanted:
             kinds = zip(wanted, (self.features, self.weight, self.bias), strict=True)
             self.gradients = tuple(_empty(w, t) for w, t in kinds)
@@ -324,7 +326,7 @@ class _Loss:
         counted, total = int(call.counted), float(call.total)
         if self.settings.reduction == "mean":
             total = total / counted if counted else math.nan
-        return torch.tensor(total, dtype=torch.float32)
+        return torch.tensor(total, **memory.NUMBERS)
 
     def _call(self, losses: Tensor, row_scale: Tensor | None) -> _LossCall:
         features, weight, gradients = self.features, self.weight, self.gradients
@@ -374,7 +376,7 @@ class _CrossEntropy(torch.autograd.Function):
         found, ctx.gradients = ctx.gradients, None
         if found is None:
             loss = _Loss(*tensors, ctx.settings)
-            by_row = gradient.contiguous() if ctx.settings.reduction == "none" else None
+            by_row = memory.plain(gradient) if ctx.settings.reduction == "none" else None
             loss.run(ctx.needs_input_grad[:3], by_row)
             found = loss.gradients
         if ctx.settings.reduction != "none" and (factor := gradient.item()) != 1.0:
@@ -388,8 +390,10 @@ def _differentiable(
     ctx: Any, tensors: tuple[Tensor, Tensor, Tensor | None, Tensor], gradient: Tensor
 ) -> list[Tensor | None]:
     """The gradients as a graph of their own, for derivatives of derivatives: torch computes the loss again."""
-    loss = _torch_rows(*tensors, ctx.settings)
-    wanted = [t if need else None for t, need in zip(tensors[:3], ctx.needs_input_grad[:3], strict=True)]
+    features, weight, bias = (None if t is None else t.view_as(t) for t in tensors[:3])  # one given twice is two
+    loss = _torch_rows(cast(Tensor, features), cast(Tensor, weight), bias, tensors[3], ctx.settings)
+    sources = (features, weight, bias)
+    wanted = [t if need else None for t, need in zip(sources, ctx.needs_input_grad[:3], strict=True)]
     found = torch.autograd.grad(loss, [t for t in wanted if t is not None], gradient, create_graph=True)
     rest = iter(found)
     return [None if t is None else next(rest) for t in wanted]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -17,7 +18,7 @@ from recurra.engines import eager, memory
 from recurra.engines.plan import Plan
 from recurra.engines.rows import Rows
 from recurra.engines.tables import LANE
-from recurra.engines.widths import Call, Slot, resolve
+from recurra.engines.widths import Call, Slot, remember, resolve
 
 
 class _RunCall(ctypes.Structure):
@@ -47,12 +48,17 @@ def obstacle(call: Call) -> str | None:
     return tensor_obstacle(call.tensors)
 
 
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
 def tensor_obstacle(tensors: Sequence[Tensor | None]) -> str | None:
     """Why the native library cannot compute with these tensors, or None."""
     if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]  # torch has no public question
         return "its derivatives are reverse mode alone, and torch.func transforms the call"
-    if torch.jit.is_tracing():
+    if torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
         return "torch.jit.trace records torch's operations alone"
+    if torch._C._len_torch_dispatch_stack():  # pyright: ignore[reportPrivateUsage]
+        return "a dispatch mode of torch watches torch's own operations"
     forward_mode = cast(int, forward_ad._current_level) >= 0  # pyright: ignore
     for tensor in tensors:
         if tensor is None:
@@ -63,7 +69,15 @@ def tensor_obstacle(tensors: Sequence[Tensor | None]) -> str | None:
             return f"it runs on the CPU, and a tensor is on {tensor.device}"
         if tensor.dtype is not torch.float32:
             return f"it computes in float32, and a tensor is {str(tensor.dtype).removeprefix('torch.')}"
+        if type(tensor) not in _PLAIN and _is_dispatched(tensor):
+            return f"it reads memory, and a {type(tensor).__name__} stands for torch's operations instead"
     return None
+
+
+def _is_dispatched(tensor: Tensor) -> bool:
+    """Whether a subclass of Tensor takes torch's operations itself, and so may have no memory of its own."""
+    key = torch._C.DispatchKey.Python  # pyright: ignore[reportPrivateUsage]
+    return torch._C._dispatch_keys(tensor).has(key)  # pyright: ignore[reportPrivateUsage]
 
 
 def sweep(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -101,8 +115,11 @@ class _Sweep(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, call: Call, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        ctx.setting, ctx.plan = call.setting, _plan(call, ctx.needs_input_grad[1:])
+        ctx.plan = _plan(call, ctx.needs_input_grad[1:])
         results, ctx.kept = _forward(call, ctx.plan)
+        # What was kept is laid out for these lengths, whatever becomes of the caller's tensor.
+        lengths = None if call.lengths is None else call.lengths.clone()
+        ctx.setting = replace(call.setting, lengths=lengths)
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
         return results
@@ -119,6 +136,8 @@ class _Sweep(torch.autograd.Function):
 
 def _differentiable(call: Call, plan: Plan, gradients: Sequence[Tensor | None]) -> dict[Slot, Tensor | None]:
     """The gradients as a graph of their own, for derivatives of derivatives: the eager engine runs the sweep again."""
+    # A tensor given twice is two sources.
+    call = call.setting.call([None if t is None else t.view_as(t) for t in call.tensors])
     output, final = eager.sweep(call)
     pairs = [(y, g) for y, g in zip((output, *final), gradients, strict=True) if g is not None and y.requires_grad]
     if not pairs:
@@ -130,6 +149,10 @@ def _differentiable(call: Call, plan: Plan, gradients: Sequence[Tensor | None]) 
     return dict(zip(sources, found, strict=True))
 
 
+_MOST_PLANS = 128
+"""Of a program. A stack of layers has a few for each width."""
+
+
 def _plan(call: Call, needs: tuple[bool, ...] | None) -> Plan:
     """The plan for the gradients that are needed, one mark for each of the call's tensors; None: for inference."""
     setting = call.setting
@@ -138,7 +161,7 @@ def _plan(call: Call, needs: tuple[bool, ...] | None) -> Plan:
     plan = plans.get(key)
     if plan is None:
         wanted = None if needs is None else frozenset(k for k, n in zip(setting.keys, needs, strict=True) if n)
-        plan = plans[key] = Plan(setting.program, wanted, call.widths, setting.layout)
+        plan = remember(plans, key, Plan(setting.program, wanted, call.widths, setting.layout), _MOST_PLANS)
     return plan
 
 
@@ -165,8 +188,8 @@ class _Externals:
     def give_sorted(self, slot: int, tensor: Tensor) -> None:
         """A tensor whose rows stand in the engine's order already."""
         strides = tensor.stride()
-        if strides[-1] != 1 and tensor.shape[-1] > 1:
-            tensor = tensor.contiguous()
+        if (strides[-1] != 1 and tensor.shape[-1] > 1) or tensor.is_neg():
+            tensor = memory.plain(tensor)
             strides = tensor.stride()
         address, dims = tensor.data_ptr(), len(strides)
         step = strides[-3] if dims > 2 else 0
@@ -201,8 +224,9 @@ def _forward(call: Call, plan: Plan) -> tuple[tuple[Tensor, ...], memory.Block]:
     externals = _Externals(plan, call, rows)
     output = rows.new_steps(call.inputs[0], resolve(traced.output.width, widths))
     externals.give_sorted(plan.slots["output", ""], output)
-    finals = [torch.empty(call.rows, resolve(w, widths)) for w in call.setting.program.cell.states.values()]
-    for name, final in zip(call.setting.program.cell.states, finals, strict=True):
+    states = call.setting.program.cell.states
+    finals = [torch.empty(call.rows, resolve(w, widths), **memory.NUMBERS) for w in states.values()]
+    for name, final in zip(states, finals, strict=True):
         externals.give_sorted(plan.slots["final", name], final)
     kept = memory.take(plan.kept_floats(rows.steps, call.rows))
     _run(plan, 0, call, externals, kept)
@@ -217,19 +241,19 @@ def _backward(
     externals.give(("output_gradient", ""), gradients[0])
     for name, gradient in zip(call.setting.program.cell.states, gradients[1:], strict=True):
         externals.give(("carry", name), gradient)
-    found: dict[Slot, Tensor | None] = {}
+    found: dict[Slot, Tensor] = {}
     for key, tensor in zip(call.setting.keys, call.tensors, strict=True):
         if key not in plan.wanted or tensor is None:
             continue
         slot = plan.slots.get(("initial", key[1]) if key[0] == "state" else ("gradient", *key))
         if slot is None:
-            found[key] = torch.zeros(tensor.shape)
+            found[key] = torch.zeros(tensor.shape, **memory.NUMBERS)
             continue
         if key[0] == "input":
             gradient = rows.new_steps(tensor, tensor.shape[-1])
         else:
             whole = key[0] != "parameter" or plan.graded.issuperset(key[1:])
-            gradient = torch.empty(tensor.shape) if whole else torch.zeros(tensor.shape)
+            gradient = (torch.empty if whole else torch.zeros)(tensor.shape, **memory.NUMBERS)
         externals.give_sorted(slot, gradient)
         found[key] = gradient
     _run(plan, 1, call, externals, kept)

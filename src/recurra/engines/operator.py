@@ -71,9 +71,9 @@ def _sweep(setting: str, tensors: Sequence[Tensor], lengths: Tensor | None, need
     if _is_native(call, form.engine):
         results, kept = native.forward(call, _marks(form, needs) if needs else None)
         # The graph owns what it keeps, and none of its results share memory.
-        return [results[0].contiguous(), *results[1:], kept.leave() if needs else torch.empty(0)]
+        return [results[0].contiguous(), *results[1:], kept.leave() if needs else _nothing()]
     output, finals = eager.sweep(call)
-    return [output.contiguous(), *(f.clone() for f in finals), torch.empty(0)]
+    return [output.contiguous(), *(f.clone() for f in finals), _nothing()]
 
 
 @_sweep.register_fake  # pyright: ignore[reportUnknownMemberType]
@@ -84,7 +84,7 @@ def _(setting: str, tensors: Sequence[Tensor], lengths: Tensor | None, needs: Se
     finals = [x.new_empty(call.rows, resolve(w, widths)) for w in call.program.cell.states.values()]
     # How much is kept is for the engine to say, once it runs.
     kept = cast(int, torch.library.get_ctx().new_dynamic_size()) if needs else 0  # pyright: ignore
-    return [output, *finals, torch.empty(kept)]
+    return [output, *finals, torch.empty(kept, **memory.NUMBERS)]
 
 
 @torch.library.custom_op(
@@ -105,8 +105,8 @@ def _sweep_gradients(
     if not _is_native(call, form.engine):
         return _eager_gradients(call, marks, gradients)
     found = native.backward(call, marks, memory.around(kept), gradients)
-    needed = [(k, t) for k, t, m in zip(call.setting.keys, call.tensors, marks, strict=True) if m and t is not None]
-    return [torch.zeros(t.shape) if (g := found.get(k)) is None else g.contiguous() for k, t in needed]
+    needed = [(t, found.get(k)) for k, t, m in zip(call.setting.keys, call.tensors, marks, strict=True) if m]
+    return [torch.zeros(t.shape, **memory.NUMBERS) if g is None else g.contiguous() for t, g in needed if t is not None]
 
 
 @_sweep_gradients.register_fake  # pyright: ignore[reportUnknownMemberType]
@@ -136,6 +136,10 @@ def _eager_gradients(call: Call, marks: Sequence[bool], gradients: Sequence[Tens
             materialize_grads=True,
         )
     return [g.contiguous() for g in found]
+
+
+def _nothing() -> Tensor:
+    return torch.empty(0, **memory.NUMBERS)
 
 
 def _set_up(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:

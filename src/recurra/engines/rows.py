@@ -35,7 +35,7 @@ class Rows:
         if not torch.equal(self.lengths, call.lengths):
             self.order = order
             self._place = torch.empty_like(order)
-            self._place[order] = torch.arange(len(order))
+            self._place[order] = torch.arange(len(order), device="cpu")
 
     @property
     def address(self) -> int | None:
@@ -54,9 +54,12 @@ class Rows:
         """A tensor ``[T, B, W]`` or ``[B, W]`` with its rows in the caller's order."""
         if self.order is None:
             return tensor
-        rows_first, turned = _rows_first(tensor)
-        restored = rows_first.index_select(0, self._place)
-        return restored.transpose(0, 1) if turned else restored
+        if tensor.dim() == 2:
+            return tensor.index_select(0, self._place)
+        steps, rows, width = tensor.shape
+        restored = _empty(steps, rows, width, turned=True)
+        torch.index_select(tensor.transpose(0, 1), 0, self._place, out=restored.transpose(0, 1))
+        return restored
 
     def new_steps(self, like: Tensor, width: int) -> Tensor:
         """A ``[T, B, W]`` to be filled in the engine's order, zeros where a row has no step.
@@ -66,15 +69,22 @@ class Rows:
         rows = like.shape[1]
         if self.order is not None:
             return self._borrow((rows, self._given, width)).zero_().transpose(0, 1)
-        new = torch.empty if self.lengths is None else torch.zeros
-        if like.stride(1) > like.stride(0):
-            return new(rows, self._given, width).transpose(0, 1)
-        return new(self._given, rows, width)
+        new = _empty(self._given, rows, width, turned=like.stride(1) > like.stride(0))
+        return new if self.lengths is None else new.zero_()
 
     def _borrow(self, shape: Sequence[int]) -> Tensor:
         block = memory.take(math.prod(shape))
         self._borrowed.append(block)
         return block.view(*shape)
+
+
+def _empty(steps: int, rows: int, width: int, *, turned: bool) -> Tensor:
+    """A ``[T, B, W]``, a row's steps side by side in memory if it is turned.
+
+    It is no view: of a function with several results, autograd lets nobody change one that is.
+    """
+    strides = (width, steps * width, 1) if turned else (rows * width, width, 1)
+    return torch.empty_strided((steps, rows, width), strides, **memory.NUMBERS)
 
 
 def _rows_first(tensor: Tensor) -> tuple[Tensor, bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
@@ -65,6 +65,8 @@ def settle(call: Call, engine: str) -> str:
     """
     call.check()
     chosen, reason = choose(call, engine)
+    if chosen == "eager":  # the native engine takes one kind alone
+        call.check_kinds()
     _tell(call.program.cell.name, chosen, reason)
     return chosen
 
@@ -109,6 +111,6 @@ def _missing_library() -> str | None:
     return None
 
 
-@cache
+@lru_cache(maxsize=1024)  # a reason may tell sizes
 def _tell(cell: str, engine: str, reason: str) -> None:
     _log.info("cell %s runs on the %s engine: %s", cell, engine, reason)

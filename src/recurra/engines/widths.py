@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from recurra.equations.graph import Width, columns, part, parted, shape_text
 from recurra.equations.program import Program
+
+Value = TypeVar("Value")
 
 Names = tuple[str, ...]
 """One parameter, or several whose arrays lie one below the other in one."""
@@ -91,10 +94,10 @@ class Call:
         """
         # Shapes that have passed once pass again.
         known: dict[object, dict[str, int]] = self.program.__dict__.setdefault("known_widths", {})
-        shapes = (tuple(self.parameters), *[None if t is None else t.shape for t in self.tensors])
-        if shapes not in known:
-            known[shapes] = bind(self)
-        return known[shapes]
+        counts = len(self.inputs), len(self.statics), len(self.state)
+        shapes = (counts, tuple(self.parameters), *[None if t is None else t.shape for t in self.tensors])
+        found = known.get(shapes)
+        return remember(known, shapes, bind(self), _MOST_SHAPES) if found is None else found
 
     def check(self) -> None:
         """Look at every shape, and at the lengths.
@@ -117,6 +120,26 @@ class Call:
             raise ValueError(
                 f"cell {name}: a length is {low if low < 0 else high}; "
                 f"expected 0 to {self.steps}, the steps of the input"
+            )
+
+    def check_kinds(self) -> None:
+        """Look at the dtype and device of every array.
+
+        Raises:
+            ValueError: two arrays differ in one of them, and autocast does not bring their dtypes together.
+        """
+
+        def kind(tensor: Tensor) -> str:
+            return f"{str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"
+
+        first = self.inputs[0]
+        for (what, *names), tensor in zip(self.setting.keys, self.tensors, strict=True):
+            if tensor is None or (tensor.device == first.device and (tensor.dtype == first.dtype or _casts(first))):
+                continue
+            raise ValueError(
+                f"cell {self.program.cell.name}: {what} {', '.join(names)} is {kind(tensor)}, and input "
+                f"{next(iter(self.program.cell.inputs))} is {kind(first)}; expected one dtype and one device for all: "
+                "convert with .to(…)"
             )
 
     @cached_property
@@ -147,6 +170,22 @@ class Call:
     def tensors(self) -> tuple[Tensor | None, ...]:
         """Every array of the call: inputs, statics and states as declared, then the parameters' as given."""
         return (*self.inputs, *self.statics, *self.state, *self.parameters.values())
+
+
+_MOST_SHAPES = 1024
+
+
+def remember(known: dict[Any, Value], key: object, value: Value, most: int) -> Value:
+    """Keep a value for when it is asked for again; the oldest go where there are too many."""
+    for oldest in list(known)[: max(0, len(known) - most + 1)]:
+        known.pop(oldest, None)
+    known[key] = value
+    return value
+
+
+def _casts(tensor: Tensor) -> bool:
+    device = tensor.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 def bind(call: Call) -> dict[str, int]:

@@ -83,7 +83,7 @@ class _Probe:
         cell = self.program.cell
 
         def full(fill: float, *shape: str | int) -> Tensor:
-            return torch.full([columns(w, self.sizes) for w in shape], fill, dtype=torch.float64)
+            return torch.full([columns(w, self.sizes) for w in shape], fill, dtype=torch.float64, device="cpu")
 
         def learned(name: str) -> Tensor:
             p = self.program.parameters[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -166,7 +167,7 @@ def moments(x: Tensor, alive: Tensor | None, dims: tuple[int, ...]) -> tuple[Ten
     """
     if alive is None:
         variance, mean = torch.var_mean(x, dims, correction=0, keepdim=True)
-        count = x.new_tensor(float(torch.tensor([x.shape[d] for d in dims]).prod()))
+        count = x.new_tensor(float(math.prod(x.shape[d] for d in dims)))
         return mean, variance, count.expand_as(mean)
     alive = alive.expand(x.shape)
     count = alive.sum(dims, keepdim=True).to(x.dtype)

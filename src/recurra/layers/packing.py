@@ -19,10 +19,15 @@ class Packing:
         batch_sizes: rows at each step, falling, int64 ``[T]`` on the CPU.
         packed: the data, ``[ΣT, W]``.
         rows: B where it is known from elsewhere; None reads it off `batch_sizes`.
+
+    Raises:
+        RuntimeError: the sizes do not fall, or are not those of the data.
     """
 
     def __init__(self, batch_sizes: Tensor, packed: Tensor, rows: int | None) -> None:
         self._steps, self._total = len(batch_sizes), len(packed)
+        if not torch.compiler.is_compiling():
+            _check(batch_sizes.tolist(), self._total)
         self.rows = int(batch_sizes[0]) if rows is None else rows
         self.lengths: Tensor | None = None
         # Traced, the rows may be a symbol, and nothing may hang on its value.
@@ -30,11 +35,11 @@ class Packing:
             torch._check(self.rows > 0)
         elif self._total == self._steps * self.rows:
             return
-        self.lengths = (batch_sizes[:, None] > torch.arange(self.rows)).sum(0)
+        self.lengths = (batch_sizes[:, None] > torch.arange(self.rows, device="cpu")).sum(0)
         # Where each packed element lies among T·B: further on by what is missing from the steps before.
         missing = (self.rows - batch_sizes).cumsum(0) - self.rows + batch_sizes
         shift = torch.repeat_interleave(missing, batch_sizes, output_size=self._total)
-        self._places = (torch.arange(self._total) + shift).to(packed.device)
+        self._places = (torch.arange(self._total, device="cpu") + shift).to(packed.device)
 
     def pad(self, packed: Tensor) -> Tensor:
         """``[ΣT, W]`` to ``[T, B, W]``, zeros behind each row's end."""
@@ -49,6 +54,14 @@ class Packing:
         if self.lengths is None:
             return flat
         return _Take.apply(flat, self._places) if flat.requires_grad else flat.index_select(0, self._places)  # type: ignore[return-value]
+
+
+def _check(sizes: list[int], total: int) -> None:
+    if not sizes or sizes[-1] < 0 or sizes != sorted(sizes, reverse=True) or sum(sizes) != total:
+        raise RuntimeError(
+            f"a packed sequence of {total} elements has batch_sizes {sizes}; expected numbers that never rise and add "
+            "up to the elements: make it with pack_padded_sequence or pack_sequence"
+        )
 
 
 class _Take(torch.autograd.Function):

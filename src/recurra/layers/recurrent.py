@@ -208,8 +208,14 @@ class Recurrent(nn.Module):
             state after each row's own last step.
 
         Raises:
-            ValueError: a shape or dtype that does not fit; the message says which and what was expected.
+            ValueError: a shape, dtype or device that does not fit; the message says which and what was expected.
+            TypeError: the input is no tensor, or the state no tuple of tensors.
         """
+        if not isinstance(x, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers are not all checked
+            raise TypeError(
+                f"the input is a {type(x).__name__}; expected a tensor [B, T, {self.input_size}], and of rows that end "
+                "early their lengths beside it: pad_packed_sequence gives both"
+            )
         if x.dim() != 3 or x.shape[-1] != self.input_size:
             raise ValueError(f"input has shape {list(x.shape)}; expected [B, T, {self.input_size}]")
         if 0 in x.shape[:2]:
@@ -248,8 +254,8 @@ class Recurrent(nn.Module):
             return
         if self.static_size == 0:
             raise ValueError("a static input is given to a layer made without one; make it with static_size=…")
-        if static is None or static.shape != (x.shape[0], self.static_size):
-            shape = "missing" if static is None else f"of shape {list(static.shape)}"
+        if not isinstance(static, Tensor) or static.shape != (x.shape[0], self.static_size):
+            shape = f"of shape {list(static.shape)}" if isinstance(static, Tensor) else "missing"
             raise ValueError(f"the static input is {shape}; expected [B, S] = {[x.shape[0], self.static_size]}")
 
     def _starts(self, x: Tensor, state: State | None) -> list[State | None]:
@@ -257,6 +263,8 @@ class Recurrent(nn.Module):
         names, count = self.cell.states, self.num_layers * self.directions
         if state is None:
             return [None] * count
+        if isinstance(state, Tensor) or not all(isinstance(s, Tensor) for s in state):  # pyright: ignore
+            raise TypeError(f"the state is no tuple of tensors; expected one for each of {', '.join(names)}, or None")
         if len(state) != len(names):
             raise ValueError(f"{len(state)} states given; cell {self.cell.name} has {len(names)}: {', '.join(names)}")
         letters = "[2L, B, W]" if self.bidirectional else "[L, B, W]"

@@ -53,10 +53,11 @@ def rows(x: Tensor, lengths: Tensor | Sequence[int] | None, resets: Tensor | Non
 
     Raises:
         ValueError: lengths are not B whole numbers from 0 to T, or resets are not bool ``[B, T]``.
+        TypeError: resets are no tensor.
     """
     batch, steps = x.shape[:2]
     if lengths is not None:
-        lengths = torch.as_tensor(lengths)
+        lengths = lengths if isinstance(lengths, Tensor) else torch.tensor(lengths, device="cpu")
         kind = str(lengths.dtype).removeprefix("torch.")
         if lengths.dtype is not torch.int64 or not lengths.is_cpu or list(lengths.shape) != [batch]:
             raise ValueError(
@@ -65,6 +66,8 @@ def rows(x: Tensor, lengths: Tensor | Sequence[int] | None, resets: Tensor | Non
         low, high = int(lengths.min()), int(lengths.max())
         if low < 0 or high > steps:
             raise ValueError(f"a length is {low if low < 0 else high}; expected 0 to {steps}, the steps of the input")
+    if resets is not None and not isinstance(resets, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"resets are a {type(resets).__name__}; expected a bool tensor [B, T] = {[batch, steps]}")
     if resets is not None and (resets.dtype is not torch.bool or resets.shape != x.shape[:2]):
         kind = str(resets.dtype).removeprefix("torch.")
         raise ValueError(f"resets are {kind} {list(resets.shape)}; expected bool [B, T] = {[batch, steps]}")

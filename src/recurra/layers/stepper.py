@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recurra.engines.memory import NUMBERS
 from recurra.engines.stepper import Layer, NativeStepper
 from recurra.engines.sweep import choose
 from recurra.engines.widths import Call
@@ -48,18 +49,23 @@ class Stepper:
             raise ValueError("a stepper does not run normalisation outside the cell; use Recurrent.step")
         self.recurrent, self.batch = recurrent, batch
         self._threads = torch.get_num_threads() if threads is None else threads
-        self._state = tuple(s.detach().clone() for s in recurrent.initial_state(batch))
-        self._static = torch.zeros(batch, recurrent.static_size) if recurrent.static_size else None
-        self._input = torch.zeros(batch, recurrent.input_size)
-        count = recurrent.num_layers
-        self._outputs = [torch.zeros(batch, recurrent.output_size) for _ in range(count)]
-        adds = [recurrent.residual and (k > 0 or recurrent.input_size == recurrent.output_size) for k in range(count)]
-        self._sums = [torch.zeros(batch, recurrent.output_size) if add else None for add in adds]
+        count, width = recurrent.num_layers, recurrent.output_size
+        adds = [recurrent.residual and (k > 0 or recurrent.input_size == width) for k in range(count)]
+        with torch.inference_mode(False):  # what is made under it may not be written once it is over
+            self._state = tuple(s.detach().clone() for s in recurrent.initial_state(batch))
+            self._static = torch.zeros(batch, recurrent.static_size, **NUMBERS) if recurrent.static_size else None
+            self._input = torch.zeros(batch, recurrent.input_size, **NUMBERS)
+            self._outputs = [torch.zeros(batch, width, **NUMBERS) for _ in range(count)]
+            self._sums = [torch.zeros(batch, width, **NUMBERS) if add else None for add in adds]
         top = self._sums[-1]
         self._output = self._outputs[-1] if top is None else top
         self._array = self._output.numpy()
         self._shape = self._input.shape
         self.refresh()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy has a state of its own, and takes the values that the parameters have when it is made."""
+        return _restored, (self.recurrent, self.batch, self._threads, self.state, self.static)
 
     def refresh(self) -> None:
         """Take the values that the parameters have now. The state stays.
@@ -161,6 +167,7 @@ class Stepper:
                 or not x.is_contiguous()
                 or not x.is_cpu
                 or x.requires_grad
+                or x.is_neg()
             ):
                 raise ValueError(self._misfit(x))
             self._native.step(x.data_ptr())
@@ -184,4 +191,14 @@ class Stepper:
             return (
                 "the input of a step wants a gradient, which a stepper does not give; use Recurrent.step, or x.detach()"
             )
+        if isinstance(x, Tensor) and x.is_neg():
+            return "the input of a step is the negative of what lies in memory; call x.resolve_neg()"
         return "the input of a step is not contiguous; expected it so: call x.contiguous() or numpy.ascontiguousarray"
+
+
+def _restored(recurrent: Recurrent, batch: int, threads: int, state: State, static: Tensor | None) -> Stepper:
+    stepper = Stepper(recurrent, batch, threads=threads)
+    stepper.state = state
+    if static is not None:
+        stepper.static = static
+    return stepper

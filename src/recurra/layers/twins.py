@@ -111,12 +111,14 @@ class _Twin(nn.RNNBase):
                 f"{', '.join(f'{s.dim()}-D' for s in states)} tensor{'s' if len(states) > 1 else ''}"
             )
 
-    def _check_sizes(self, states: States, rows: int) -> None:
+    def _check_states(self, states: States, values: Tensor) -> None:
         layers = self.num_layers * (2 if self.bidirectional else 1)
         for k, s in enumerate(states):
             width = self.proj_size if k == 0 and self.proj_size else self.hidden_size
             what = "hidden" if len(states) == 1 else f"hidden[{k}]"
-            self.check_hidden_size(s, (layers, rows, width), f"Expected {what} size {{}}, got {{}}")
+            self.check_hidden_size(s, (layers, values.shape[1], width), f"Expected {what} size {{}}, got {{}}")
+            if s.dtype is not values.dtype:
+                raise RuntimeError(f"Expected {what} of the input's dtype {values.dtype}, got {s.dtype}")
 
     def _arrays(self, layer: int, direction: int) -> list[Tensor]:
         """The parameters of one layer and direction in torch's order."""
@@ -130,7 +132,7 @@ class _Twin(nn.RNNBase):
         if steps == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         if states is not None:
-            self._check_sizes(states, rows)
+            self._check_states(states, values)
         if rows == 0:
             # No rows is one row of zeros that nobody sees: the gradients are there, and zero.
             filled = None if states is None else tuple(nn.functional.pad(s, (0, 0, 0, 1)) for s in states)
