@@ -242,8 +242,8 @@ def test_examples_of_vectors_are_answered_by_number(clips):
     assert answers[0].split("\t")[3].startswith("1:")
 
 
-def test_what_moved_a_decision_sums_up_to_the_score_of_a_linear_model(table):
-    """A bag without dropout is nearly linear: with a map that is, input × gradient is the score but for its biases."""
+def test_what_moved_a_decision_sums_up_to_the_log_odds_of_a_linear_model(table):
+    """Of two classes the log-odds are the difference of the logits; without biases a linear model is its gradient."""
     task, model = opened(table, "model.kind=positions", "model.summary=mean")
     with torch.no_grad():
         model.body.bias.zero_()
@@ -253,8 +253,9 @@ def test_what_moved_a_decision_sums_up_to_the_score_of_a_linear_model(table):
     symbols, weights = zip(*(pair.rsplit(":", 1) for pair in pairs.split()), strict=True)
     assert symbols == ("a", "fine", "film")
     ids = torch.from_numpy(task.vocabulary.encode("a fine film"))[None]
-    score = model(ids, torch.tensor([3]))[0, task.classes.index(label)].item()
-    assert sum(map(float, weights)) == pytest.approx(score, abs=0.02)
+    chosen = task.classes.index(label)
+    logits = model(ids, torch.tensor([3]))[0]
+    assert sum(map(float, weights)) == pytest.approx((logits[chosen] - logits[1 - chosen]).item(), abs=0.02)
 
 
 def test_the_report_has_its_findings(table, clips):

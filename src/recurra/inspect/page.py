@@ -35,7 +35,7 @@ p { max-width: 76ch; }
   background: var(--rule); border: 1px solid var(--rule); border-radius: 12px; overflow: hidden; }
 .figures div { background: var(--card); padding: 14px 16px 13px; }
 .figures dt { color: var(--soft); font-size: 12.5px; }
-.figures dd { margin: 1px 0 0; font-size: 25px; font-weight: 620; letter-spacing: -.02em;
+.figures dd { margin: 1px 0 0; font-size: 22px; font-weight: 620; letter-spacing: -.02em;
   font-variant-numeric: tabular-nums; }
 .figures .first dd { color: var(--valid); }
 .figures dd.note { font-size: 12.5px; font-weight: 400; letter-spacing: 0; color: var(--soft); min-height: 1.5em; }

@@ -60,7 +60,7 @@ class Classification(Task):
     unit = "example"
     criterion = "valid_accuracy"
     options: ClassVar[dict[str, str]] = {
-        "explain": "also print how much each symbol or step moved the decision: input × gradient of the class's score"
+        "explain": "also print how much each symbol or step moved the decision: input × gradient of the class's log-odds"
     }
 
     def __init__(
@@ -288,7 +288,7 @@ class Classification(Task):
         """Label, probability and text (or name) of each example, parted by tabs; a blank line stays blank.
 
         With `explain`, a fourth column: each symbol (of vectors: the number of each step) and how much it moved the
-        label's score, as `symbol:+0.12`.
+        label's log-odds, as `symbol:+0.12`.
         """
         explained = "explain" in options
         blocks: Iterable[Raw | Sequence[Line]]

@@ -1,9 +1,10 @@
-"""What moved a decision: the gradient of a class's score with respect to each input, times the input."""
+"""What moved a decision: the gradient of a class's log-odds with respect to each input, times the input."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from recurra.data import by_length
 from recurra.models import Classifier
@@ -17,9 +18,11 @@ _LONGEST = 80  # symbols of a text that is shown
 
 
 def weights(model: Classifier, examples: Examples, classes: np.ndarray) -> list[np.ndarray]:
-    """Input × gradient of the score (logit) of `classes` [N], summed over the columns of each step: [T] each.
+    """Input × gradient of the log-odds of `classes` [N], summed over the columns of each step: [T] each.
 
-    To first order it is what the score would lose if the step's vector were zero; above 0 it speaks for the class.
+    To first order it is what the log-odds, log p − log (1 − p), would lose if the step's vector were zero; above 0 it
+    speaks for the class. Unlike a probability they do not saturate where the model is sure, and unlike a single logit
+    they know the other classes.
     """
     found: list[np.ndarray] = [np.zeros(0)] * len(examples)
     device = next(model.parameters()).device
@@ -29,8 +32,9 @@ def weights(model: Classifier, examples: Examples, classes: np.ndarray) -> list[
             x = model.inputs(batch.inputs.to(device)).detach().requires_grad_()
             with torch.enable_grad():
                 logits = model.classify(x, batch.lengths)
-                chosen = logits.gather(1, torch.from_numpy(classes[numbers]).to(device)[:, None]).sum()
-                (gradient,) = torch.autograd.grad(chosen, x)
+                own = F.one_hot(torch.from_numpy(classes[numbers]).to(device), logits.shape[1]).bool()
+                log_odds = logits[own] - logits.masked_fill(own, -torch.inf).logsumexp(1)
+                (gradient,) = torch.autograd.grad(log_odds.sum(), x)
             products = (x * gradient).sum(-1).detach().cpu().numpy()
             for row, number in zip(products, numbers, strict=True):
                 found[number] = row[: len(examples.sequences[number])]
