@@ -60,7 +60,7 @@ class Classification(Task):
     unit = "example"
     criterion = "valid_accuracy"
     options: ClassVar[dict[str, str]] = {
-        "explain": "also print how much each symbol or step moved the decision: input × gradient of the class's log-odds"
+        "explain": "also print how much each symbol or step moved the decision: input × gradient of its log-odds"
     }
 
     def __init__(
