@@ -51,8 +51,9 @@ def test_segmented_text_is_tagged_by_characters(tmp_path):
 
 def test_how_a_file_is_written_is_found_or_said(tmp_path):
     even = write(tmp_path / "even", "a b\nc d\n")
-    assert read(even) == [(("a", "c"), ("b", "d"))]
-    assert read(even, "segmented") == [(("a", "b"), ("S", "S")), (("c", "d"), ("S", "S"))]
+    assert read(even, "columns") == [(("a", "c"), ("b", "d"))]
+    assert read(write(tmp_path / "parted", "a b\n\nc d\n")) == [(("a",), ("b",)), (("c",), ("d",))]
+    assert read(even) == [(("a", "b"), ("S", "S")), (("c", "d"), ("S", "S"))]
     odd = write(tmp_path / "odd", "ab c\nd\n")
     assert read(odd)[0] == (("a", "b", "c"), ("B", "E", "S"))
 

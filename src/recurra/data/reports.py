@@ -40,35 +40,9 @@ _TEMPLATES = (
     "{company} opened {count} shops in {year} and sold goods for {revenue}, {growth} more than in {other_year}.",
     "The board of {company} expects growth of {growth} for {year}.",
 )
-_ONSETS = [
-    "b",
-    "br",
-    "c",
-    "ch",
-    "d",
-    "dr",
-    "f",
-    "g",
-    "gl",
-    "h",
-    "k",
-    "kr",
-    "l",
-    "m",
-    "n",
-    "p",
-    "pr",
-    "r",
-    "s",
-    "st",
-    "t",
-    "tr",
-    "v",
-    "w",
-    "z",
-]
-_VOWELS = ["a", "e", "i", "o", "u", "ai", "ea", "io", "ou"]
-_ENDINGS = ["n", "r", "s", "l", "m", "x", "th", "ck", "nd", "ra", "lo", "ta", "ne", "via", "ro"]
+_ONSETS = "b br c ch d dr f g gl h k kr l m n p pr r s st t tr v w z"
+_VOWELS = "a e i o u ai ea io ou"
+_ENDINGS = "n r s l m x th ck nd ra lo ta ne via ro"
 _FORMS = ("", "", "", " Inc", " Ltd", " Group", " Holdings", " & Sons", " Technologies", " Energy", " Foods", " Bank")
 _CURRENCIES = ("${} {}", "€{} {}", "£{} {}", "{} {} dollars", "{} {} euros", "EUR {} {}", "USD {} {}")
 _SCALES = ("million", "million", "billion")
@@ -114,12 +88,13 @@ def _value(random: np.random.Generator, name: str, test: bool) -> str:
 
 def _company(random: np.random.Generator, test: bool) -> str:
     """One or two made-up words, with or without a legal form; a fifth of all such words is for testing alone."""
+    onsets, vowels, endings = _ONSETS.split(), _VOWELS.split(), _ENDINGS.split()
     words = []
     for _ in range(int(random.integers(1, 3))):
         word = ""
         while not word or (sum(map(ord, word)) % _KEPT == 0) != test:
-            pick = [_ONSETS, _VOWELS] * int(random.integers(1, 3)) + [_ENDINGS]
-            word = "".join(part[random.integers(len(part))] for part in pick)
+            parts = [onsets, vowels] * int(random.integers(1, 3)) + [endings]
+            word = "".join(part[random.integers(len(part))] for part in parts)
         words.append(word.capitalize())
     return " ".join(words) + _FORMS[random.integers(len(_FORMS))]
 

@@ -15,7 +15,7 @@ FORMATS = ("auto", "columns", "conllu", "segmented")
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
 # Lines that are looked at to find out how a file is written, and the most columns parted by blanks that they may have.
-_LOOK, _MOST_COLUMNS = 50, 12
+_LOOK, _MOST_COLUMNS = 200, 12
 _TOKEN = re.compile(r"[^\W_]+(?:[.,'’-][^\W_]+)*|\S")
 
 
@@ -44,8 +44,8 @@ def read_tagged(path: str | Path, columns: TagColumns) -> list[Tagged]:
     a blank line ends a sentence. `conllu`: the ten columns of Universal Dependencies; of words that are written as one
     token the parts are read, and nothing of empty nodes. `segmented`: a sentence on each line, its words parted by
     blanks: the tokens are the characters, and the tags B, M, E and S say where in its word each stands. `auto`:
-    `conllu` by the file's name; else `columns` where all of the first lines have a tab, or the same number of columns,
-    at least two; else `segmented`.
+    `conllu` by the file's name; else `columns` where all of the first lines have a tab, or where all have the same
+    number of columns, at least two, and there are blank lines between; else `segmented`.
 
     Raises:
         DataError: nothing is there, it cannot be read, or a line has too few or too many columns; with file and line.
@@ -158,12 +158,13 @@ def _segmented(lines: Iterable[Line]) -> Iterator[Tagged]:
 def _format(path: Path) -> str:
     if path.name.removesuffix(".gz").endswith(".conllu"):
         return "conllu"
-    lines = (line.text for piece in read_pieces(path) for line in lines_of(piece) if line.text.strip())
+    lines = (line.text for piece in read_pieces(path) for line in lines_of(piece))
     head = list(islice(lines, _LOOK))
-    if all("\t" in text for text in head):
+    full = [text for text in head if text.strip()]
+    if all("\t" in text for text in full):
         return "columns"
-    widths = {len(text.split()) for text in head}
-    alike = len(head) > 1 and len(widths) == 1 and 2 <= min(widths) <= _MOST_COLUMNS
+    widths = {len(text.split()) for text in full}
+    alike = len(widths) == 1 and 2 <= min(widths) <= _MOST_COLUMNS and len(full) < len(head)
     return "columns" if alike else "segmented"
 
 

@@ -5,6 +5,7 @@ from recurra.models.inputs import SymbolInput, VectorInput
 from recurra.models.language_model import LanguageModel
 from recurra.models.memoryless import Bag, Positions, TimeDelay, Window
 from recurra.models.summary import Summary
+from recurra.models.tagger import Spelling, Tagger, TokenInput, Tokens
 
 __all__ = [
     "Bag",
@@ -12,9 +13,13 @@ __all__ = [
     "LanguageModel",
     "Positions",
     "RecurrentBody",
+    "Spelling",
     "Summary",
     "SymbolInput",
+    "Tagger",
     "TimeDelay",
+    "TokenInput",
+    "Tokens",
     "VectorInput",
     "Window",
 ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _TASKS = {
     "lm": ("recurra.tasks.lm", "LanguageModelling"),
     "classify": ("recurra.tasks.classify", "Classification"),
+    "tag": ("recurra.tasks.tag", "Tagging"),
 }
 
 
