@@ -8,10 +8,15 @@ from pathlib import Path
 
 from recurra.tasks.classify_config import ClassifyConfig
 from recurra.tasks.lm_config import LanguageModellingConfig
+from recurra.tasks.tag_config import TagConfig
 from recurra.training.config import Setting, settings
 
 _DOCS = Path(__file__).resolve().parent
-PAGES = {_DOCS / "language_models.md": LanguageModellingConfig, _DOCS / "classify.md": ClassifyConfig}
+PAGES = {
+    _DOCS / "language_models.md": LanguageModellingConfig,
+    _DOCS / "classify.md": ClassifyConfig,
+    _DOCS / "tag.md": TagConfig,
+}
 _MARKS = re.compile(r"<!-- settings: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
