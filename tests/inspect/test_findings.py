@@ -1,5 +1,5 @@
 from recurra.inspect import findings
-from recurra.tasks.findings import Marked, Marks, Matrix, Table, as_dict
+from recurra.tasks.findings import Curve, Curves, Marked, Marks, Matrix, Table, as_dict
 
 
 def drawn(*found) -> str:
@@ -22,6 +22,17 @@ def test_marks_are_scaled_by_the_largest():
     html = drawn(Marks("What moved", "", [Marked("good, 90%", ["a", "<b>"], [0.5, -2.0], " ")]))
     assert '<mark class="for" style="--share:0.25" title="+0.500">a</mark>' in html
     assert '<mark class="against" style="--share:1.00" title="-2.000">&lt;b&gt;</mark>' in html
+
+
+def test_curves_are_drawn_over_their_band():
+    band = ([(1.0, 0.5), (2.0, 0.0)], [(1.0, 2.5), (2.0, 4.0)])
+    curves = [Curve("what <came>", [(0.0, 1.0), (1.0, 2.0), (2.0, 1.5)], "truth"), Curve("forecast", band[0], "model")]
+    html = drawn(Curves("Load", "typical", curves, band=band, band_label="10% to 90%"))
+    assert html.count('<path class="band"') == 1 and html.index('class="band" d') < html.index('class="line truth"')
+    assert '<div class="truth"><i></i><span>what &lt;came&gt;</span>' in html and "10% to 90%" in html
+    assert "band" not in drawn(Curves("Load", "", curves, axis="hour")) and ">hour 1<" in drawn(
+        Curves("Load", "", curves, axis="hour")
+    )
 
 
 def test_an_evaluation_shows_measures_and_findings_and_passes_over_the_rest():

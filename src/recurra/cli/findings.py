@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from recurra.tasks.findings import Finding, Marks, Matrix, Table
+from recurra.tasks.findings import Finding, Matrix, Table
 
 _NAME = 24  # columns for the name of a measure
 _MOST_CLASSES = 24  # a confusion matrix of more is too wide for a terminal; it is in the JSON file
@@ -19,16 +19,20 @@ def show(figures: Mapping[str, float | Finding]) -> None:
 
 
 def _show_finding(finding: Finding) -> None:
-    if isinstance(finding, Marks) or (isinstance(finding, Matrix) and len(finding.labels) > _MOST_CLASSES):
-        return  # for the eye: the report draws it
+    """Print a table or a matrix; the rest, and a matrix too wide for a terminal, the report draws for the eye."""
+    if isinstance(finding, Table):
+        rows = [list(finding.columns), *([_cell(value) for value in row] for row in finding.rows)]
+    elif isinstance(finding, Matrix) and len(finding.labels) <= _MOST_CLASSES:
+        head = ["", *(label[:8] for label in finding.labels)]
+        rows = [
+            head,
+            *([label, *map(str, counts)] for label, counts in zip(finding.labels, finding.counts, strict=True)),
+        ]
+    else:
+        return
     note = f" ({finding.note})" if finding.note else ""
     print(f"\n{finding.title}{note}")
-    if isinstance(finding, Table):
-        _print_rows([list(finding.columns), *([_cell(value) for value in row] for row in finding.rows)])
-    else:
-        head = ["", *(label[:8] for label in finding.labels)]
-        rows = zip(finding.labels, finding.counts, strict=True)
-        _print_rows([head, *([label, *map(str, counts)] for label, counts in rows)])
+    _print_rows(rows)
 
 
 def _print_rows(rows: list[list[str]]) -> None:

@@ -4,13 +4,16 @@ from recurra.data.audio import Mel, is_audio, read_audio
 from recurra.data.batches import ExampleStream, SequenceBatch, by_length, pad
 from recurra.data.builtin import is_builtin, read_builtin
 from recurra.data.corpus import Corpus, Encoded
+from recurra.data.dates import Frequency, calendar
 from recurra.data.errors import DataError
 from recurra.data.frames import FrameSet, read_frames
 from recurra.data.labelled import Columns, Labelled, read_labelled
+from recurra.data.series import Reading, RowReader, Series, collect, in_time, read_series
 from recurra.data.spans import Scheme, Span, detect
 from recurra.data.split import split
 from recurra.data.stream import NO_TARGET, Batch, TextStream
 from recurra.data.symbols import Symbols
+from recurra.data.systems import read_made
 from recurra.data.tagged import TagColumns, Tagged, cut, read_tagged, sentences_of
 from recurra.data.text import Line, Piece, line_blocks, lines_of, read_pieces, read_stream
 from recurra.data.vectors import VectorSet, is_vectors, read_vectors
@@ -22,6 +25,16 @@ from recurra.data.vocabulary import (
     Vocabulary,
     WordVocabulary,
     build_vocabulary,
+)
+from recurra.data.windows import (
+    Layout,
+    Scaler,
+    WindowBatch,
+    Windows,
+    autocorrelation,
+    chronological,
+    origins,
+    require_no_leak,
 )
 from recurra.data.word_vectors import read_word_vectors
 
@@ -38,12 +51,18 @@ __all__ = [
     "Encoded",
     "ExampleStream",
     "FrameSet",
+    "Frequency",
     "Labelled",
+    "Layout",
     "Line",
     "Mel",
     "Piece",
+    "Reading",
+    "RowReader",
+    "Scaler",
     "Scheme",
     "SequenceBatch",
+    "Series",
     "Span",
     "Symbols",
     "TagColumns",
@@ -51,26 +70,37 @@ __all__ = [
     "TextStream",
     "VectorSet",
     "Vocabulary",
+    "WindowBatch",
+    "Windows",
     "WordVocabulary",
+    "autocorrelation",
     "build_vocabulary",
     "by_length",
+    "calendar",
+    "chronological",
+    "collect",
     "cut",
     "detect",
+    "in_time",
     "is_audio",
     "is_builtin",
     "is_vectors",
     "line_blocks",
     "lines_of",
+    "origins",
     "pad",
     "read_audio",
     "read_builtin",
     "read_frames",
     "read_labelled",
+    "read_made",
     "read_pieces",
+    "read_series",
     "read_stream",
     "read_tagged",
     "read_vectors",
     "read_word_vectors",
+    "require_no_leak",
     "sentences_of",
     "split",
 ]

@@ -15,7 +15,8 @@ _LOG_BELOW = 40  # a range wider than this factor is easier to read on a logarit
 
 @dataclass(frozen=True)
 class Line:
-    """One curve. ``kind`` is a CSS class: ``faint`` (raw values), ``train``, ``valid`` (with dots) or ``plain``."""
+    """One curve. ``kind`` is a CSS class: ``faint`` (raw values), ``train``, ``valid`` (with dots), ``plain``,
+    ``truth`` or ``model``."""
 
     label: str
     points: list[Point]
@@ -28,7 +29,8 @@ class Chart:
 
     ``second`` is the factor to a second scale on the right (bits beside nats). ``mark`` is a point to
     ring, with its text. ``from_zero`` starts the vertical axis at 0, for rates and speeds. ``cut_start`` lets a steep
-    fall at the start run off the top, so that the rest of the run has the height of the chart.
+    fall at the start run off the top, so that the rest of the run has the height of the chart. ``band`` is an area that
+    is shaded, its lower and its upper edge at the same places. ``axis`` is what stands on the horizontal axis.
     """
 
     lines: list[Line]
@@ -38,6 +40,8 @@ class Chart:
     cut_start: bool = False
     second: float | None = None
     mark: tuple[Point, str] | None = None
+    band: tuple[list[Point], list[Point]] | None = None
+    axis: str = "step"
 
 
 def draw(chart: Chart) -> str:
@@ -46,7 +50,10 @@ def draw(chart: Chart) -> str:
     if not lines:
         return ""
     plot = _Plot(chart, lines)
-    parts = [*plot.grid(), *(plot.curve(line) for line in lines)]
+    parts = plot.grid()
+    if chart.band:
+        parts.append(plot.area(*chart.band))
+    parts += [plot.curve(line) for line in lines]
     if chart.mark:
         parts.append(plot.ring(*chart.mark))
     parts.extend(plot.readings())
@@ -87,7 +94,7 @@ class _Plot:
         self.bottom = chart.height - _BOTTOM
         steps = [x for line in lines for x, _ in line.points]
         self.x0, self.x1 = min(steps), max(steps)
-        values = [y for line in lines for _, y in line.points]
+        values = [y for points in (*(line.points for line in lines), *(chart.band or ())) for _, y in points]
         low, high = min(values), max(values)
         if chart.cut_start:
             high = self._later_high(high)
@@ -142,6 +149,10 @@ class _Plot:
             drawn += "".join(f'<circle class="dot valid" cx="{x:.1f}" cy="{y:.1f}" r="2.4"/>' for x, y in places)
         return drawn
 
+    def area(self, lower: list[Point], upper: list[Point]) -> str:
+        path = "L".join(f"{self.x(x):.1f} {self.y(y):.1f}" for x, y in [*upper, *reversed(lower)])
+        return f'<path class="band" d="M{path}Z"/>'
+
     def ring(self, point: Point, text: str) -> str:
         x, y = self.x(point[0]), self.y(point[1])
         anchor = "end" if x > (_LEFT + self.right) / 2 else "start"
@@ -177,7 +188,7 @@ class _Plot:
             f'<circle class="dot {line.kind}" cx="{self.x(point[0]):.1f}" cy="{self.y(point[1]):.1f}" r="3.2"/>'
             for line, point in hits
         )
-        texts = [f"step {step:,.0f}".replace(",", "\u202f")]
+        texts = [f"{self.chart.axis} {step:,.0f}".replace(",", "\u202f")]
         texts += [f"{line.label} {number(point[1])}" for line, point in hits]
         width = 6.2 * max(map(len, texts)) + 16
         at = x + 10 if x + 10 + width < self.right else x - 10 - width

@@ -1,4 +1,4 @@
-"""What a task found out, drawn: matrices, tables, and texts with their symbols marked."""
+"""What a task found out, drawn: matrices, tables, texts with their symbols marked, and curves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from recurra.inspect import page
-from recurra.inspect.charts import number
+from recurra.inspect.charts import Chart, Line, draw, number
 from recurra.inspect.curves import title
 
 # Facts of an evaluation that are no measures.
@@ -29,9 +29,9 @@ def section(measures: Mapping[str, float], found: list[dict[str, Any]]) -> str:
     table = page.facts(rows)
     panels = [page.panel(table, "Measures")] if table else []
     for one in found:
-        draw = _KINDS.get(str(one.get("kind")))
-        if draw is not None:
-            panels.append(page.panel(draw(one), str(one["title"]), str(one["note"])))
+        show = _KINDS.get(str(one.get("kind")))
+        if show is not None:
+            panels.append(page.panel(show(one), str(one["title"]), str(one["note"]), _legend(one)))
     return f'<div class="findings">{"".join(panels)}</div>' if panels else ""
 
 
@@ -82,4 +82,34 @@ def _marks(one: Mapping[str, Any]) -> str:
     return f'<div class="marks{" wide" if wide else ""}">{"".join(pieces)}</div>'
 
 
-_KINDS: dict[str, Callable[[Mapping[str, Any]], str]] = {"matrix": _matrix, "table": _table, "marks": _marks}
+def _curves(one: Mapping[str, Any]) -> str:
+    lines = [
+        Line(str(curve["label"]), _points(curve["points"]), _LINES.get(str(curve["kind"]), "plain"))
+        for curve in one["curves"]
+    ]
+    band = (_points(one["band"][0]), _points(one["band"][1])) if one["band"] else None
+    return f'<div class="scroll">{draw(Chart(lines, *_WIDE, band=band, axis=str(one["axis"])))}</div>'
+
+
+def _points(points: Any) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in points if y is not None]
+
+
+def _legend(one: Mapping[str, Any]) -> list[tuple[str, str]] | None:
+    """What the lines of a chart are; None of what has none."""
+    if "curves" not in one:
+        return None
+    lines = [(_LINES.get(str(curve["kind"]), "plain"), str(curve["label"])) for curve in one["curves"]]
+    return [*lines, ("band", str(one["band_label"]))] if one["band"] else lines
+
+
+# Classes of lines by what they stand for, and the size of a chart that takes the page.
+_LINES = {"truth": "truth", "model": "model", "other": "plain"}
+_WIDE = (1014, 260)
+
+_KINDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "matrix": _matrix,
+    "table": _table,
+    "marks": _marks,
+    "curves": _curves,
+}

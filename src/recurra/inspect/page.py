@@ -47,6 +47,8 @@ p { max-width: 76ch; }
 .legend i { display: inline-block; width: 18px; height: 0; border-top: 2.5px solid; vertical-align: .28em;
   margin-right: 6px; border-radius: 2px; }
 .legend .train { color: var(--train); } .legend .valid { color: var(--valid); } .legend .plain { color: var(--plain); }
+.legend .truth { color: var(--ink); } .legend .model { color: var(--valid); }
+.legend .band i { border-top-width: 10px; border-color: color-mix(in srgb, var(--valid) 20%, transparent); }
 .legend span { color: var(--soft); }
 .scroll { overflow-x: auto; } .scroll .chart { min-width: 620px; }
 .chart { display: block; width: 100%; height: auto; font: 11px var(--text); }
@@ -55,6 +57,9 @@ p { max-width: 76ch; }
 .chart .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
 .line.faint { stroke: var(--train); stroke-width: 1; opacity: .26; }
 .line.train { stroke: var(--train); } .line.valid { stroke: var(--valid); } .line.plain { stroke: var(--plain); }
+.line.truth { stroke: var(--ink); } .line.model { stroke: var(--valid); }
+.chart .band { fill: var(--valid); opacity: .16; stroke: none; }
+.dot.truth { fill: var(--ink); } .dot.model { fill: var(--valid); } .dot.plain { fill: var(--plain); }
 .dot.train { fill: var(--train); } .dot.valid { fill: var(--valid); } .dot.plain { fill: var(--plain); }
 .ring { fill: none; stroke: var(--valid); stroke-width: 1.6; }
 .chart .mark { fill: var(--valid); font-weight: 600; font-size: 12px; }

@@ -1,18 +1,27 @@
 """The ways of using a recurrent network, as torch modules."""
 
 from recurra.models.classifier import Classifier, RecurrentBody
+from recurra.models.forecaster import Forecast, Forecaster, Way
 from recurra.models.inputs import SymbolInput, VectorInput
 from recurra.models.language_model import LanguageModel
+from recurra.models.memory import DelayMemory, Lags, RecurrentMemory
 from recurra.models.memoryless import Bag, Positions, TimeDelay, Window
+from recurra.models.outlook import Outlook
 from recurra.models.summary import Summary
 from recurra.models.tagger import Spelling, Tagger, TokenInput, Tokens
 
 __all__ = [
     "Bag",
     "Classifier",
+    "DelayMemory",
+    "Forecast",
+    "Forecaster",
+    "Lags",
     "LanguageModel",
+    "Outlook",
     "Positions",
     "RecurrentBody",
+    "RecurrentMemory",
     "Spelling",
     "Summary",
     "SymbolInput",
@@ -21,5 +30,6 @@ __all__ = [
     "TokenInput",
     "Tokens",
     "VectorInput",
+    "Way",
     "Window",
 ]

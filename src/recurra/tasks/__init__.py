@@ -16,6 +16,7 @@ _TASKS = {
     "lm": ("recurra.tasks.lm", "LanguageModelling"),
     "classify": ("recurra.tasks.classify", "Classification"),
     "tag": ("recurra.tasks.tag", "Tagging"),
+    "forecast": ("recurra.tasks.forecast", "Forecasting"),
 }
 
 

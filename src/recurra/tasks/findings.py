@@ -1,4 +1,4 @@
-"""What a task found out that is more than a number: a matrix, a table, texts with marks.
+"""What a task found out that is more than a number: a matrix, a table, texts with marks, curves.
 
 A task says what was found, as plain values; the commands print it, and the report draws it.
 """
@@ -47,7 +47,28 @@ class Marks:
     texts: Sequence[Marked]
 
 
-Finding = Matrix | Table | Marks
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart. `kind` says what it stands for: `truth`, `model` or `other`."""
+
+    label: str
+    points: Sequence[tuple[float, float]]
+    kind: str = "other"
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Lines over a common axis, and perhaps a band that one of them lies in: its lower and its upper edge."""
+
+    title: str
+    note: str
+    curves: Sequence[Curve]
+    axis: str = "step"  # what stands on the horizontal axis
+    band: tuple[Sequence[tuple[float, float]], Sequence[tuple[float, float]]] | None = None
+    band_label: str = ""
+
+
+Finding = Matrix | Table | Marks | Curves
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:

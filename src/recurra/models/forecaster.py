@@ -1,0 +1,242 @@
+"""Series: a window to the steps after it, all at once or one after another, or an output in step with an input."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recurra.models.memory import Memory
+from recurra.models.outlook import LEVELS, Outlook
+
+MODES = ("direct", "rollout", "step")
+FEEDBACKS = ("true", "own", "none")
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a series is forecast.
+
+    Attributes:
+        mode: `direct`, all steps ahead at once from the last output; `rollout`, one step ahead, again and again from
+            its own forecasts; `step`, an output beside each input.
+        feedback: what is read of the series' own past: its `true` values, the model's `own` forecasts in their place
+            (in training the true ones), or `none`.
+        horizon: steps that are forecast, h.
+        targets: series that are forecast, K.
+        past: inputs known up to the present, P.
+        ahead: inputs known ahead, or in step, F.
+        relative: whether what is learnt is the change since the last known value.
+        linear: of `direct`, last values of each target that a linear map of its own reads beside the body; 0: none.
+        shared: whether one model forecasts each target from its own past alone.
+        noise: deviation of the noise on the values that are read in training.
+        dropout: chance that a value of the body's output is dropped in training.
+    """
+
+    mode: str
+    feedback: str
+    horizon: int
+    targets: int
+    past: int = 0
+    ahead: int = 0
+    relative: bool = False
+    linear: int = 0
+    shared: bool = False
+    noise: float = 0.0
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode {self.mode!r} is none of {', '.join(MODES)}")
+        if self.feedback not in FEEDBACKS:
+            raise ValueError(f"feedback {self.feedback!r} is none of {', '.join(FEEDBACKS)}")
+        if self.past and self.mode != "direct":
+            raise ValueError(f"inputs known up to the present alone cannot be read in the mode {self.mode}")
+        if self.inputs < 1:
+            raise ValueError("neither the series' past nor an input is read: give one of them")
+
+    @property
+    def series(self) -> int:
+        """Targets that one run of the model forecasts."""
+        return 1 if self.shared else self.targets
+
+    @property
+    def inputs(self) -> int:
+        """Columns that the body reads, I: the targets' past, the inputs known up to the present, those known ahead."""
+        return (self.series if self.feedback != "none" else 0) + self.past + self.ahead
+
+    @property
+    def features(self) -> int:
+        """Columns that the head reads beside the body's output: the inputs known ahead, of `direct`."""
+        return self.horizon * self.ahead if self.mode == "direct" else 0
+
+
+class Forecast(NamedTuple):
+    """Forecasts of B windows.
+
+    Attributes:
+        point: the expected values, [B, h, K].
+        quantiles: at LEVELS, [B, h, K, 19]; of a model that gives points alone, [B, h, K, 1].
+    """
+
+    point: Tensor
+    quantiles: Tensor
+
+
+class Forecaster(nn.Module):
+    """A body with a memory, and a head that says what the next values will be.
+
+    What enters at a step are the values of the step before and the inputs of the step itself, so that the output
+    belongs to it: o_t from y_{t−1}, x_t and the state.
+
+    Args:
+        body: maps [B, T, I] and a state to [B, T, D] and a state.
+        outlook: the head; of D columns, and of D + h·F where the mode is `direct`.
+        way: how the series is forecast.
+    """
+
+    def __init__(self, body: Memory, outlook: Outlook, way: Way) -> None:
+        super().__init__()
+        self.body, self.outlook, self.way = body, outlook, way
+        self.dropout = nn.Dropout(way.dropout)
+        self.skip = nn.Parameter(torch.zeros(way.targets, way.linear, way.horizon)) if way.linear else None
+
+    def forward(self, past: Tensor, ahead: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Parameters of the forecast, [B, h, K, P].
+
+        Args:
+            past: rows that are known, [B, W, C]: targets, inputs known up to the present, inputs known ahead.
+            ahead: inputs known ahead at the steps to forecast, [B, h, F].
+            targets: the true values at these steps, [B, h, K], which all but the first forecast read the one before of;
+                not needed where the mode is `direct` or nothing of the past is read.
+        """
+        rows = len(past)
+        past, ahead, targets = self._parted(past, ahead, targets)
+        parameters = self._direct(past, ahead) if self.way.mode == "direct" else self._in_step(past, ahead, targets)
+        return self._joined(parameters, rows)
+
+    def forecast(
+        self,
+        past: Tensor,
+        ahead: Tensor,
+        targets: Tensor | None = None,
+        *,
+        paths: int = 100,
+        generator: torch.Generator | None = None,
+    ) -> Forecast:
+        """What is to be expected, as the model is used: where it reads its own forecasts, they are fed back.
+
+        Args:
+            past, ahead, targets: as for `forward`; `targets` are read where the feedback is `true`.
+            paths: sample paths drawn to find the quantiles of forecasts that are fed back.
+            generator: of the samples; None: torch's global one.
+        """
+        if self.way.feedback != "own":
+            parameters = self(past, ahead, targets)
+            return Forecast(self.outlook.point(parameters), self.outlook.quantiles(parameters))
+        if self.outlook.is_point:
+            drawn = self.roll_out(past, ahead)
+            return Forecast(drawn, drawn.unsqueeze(-1))
+        drawn = self.roll_out(past, ahead, paths=paths, generator=generator).unflatten(0, (len(past), paths))
+        levels = torch.tensor(LEVELS, dtype=drawn.dtype, device=drawn.device)
+        return Forecast(drawn.mean(1), drawn.quantile(levels, dim=1).permute(1, 2, 3, 0))
+
+    def roll_out(
+        self, past: Tensor, ahead: Tensor, *, paths: int = 0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """The steps ahead one after another, each from the model's own forecast of the one before.
+
+        Args:
+            past, ahead: as for `forward`.
+            paths: sample paths of each window; 0: one, of the expected values.
+            generator: of the samples.
+
+        Returns:
+            [B, h, K], or [B·paths, h, K] with the paths of a window one after another.
+        """
+        windows = len(past)
+        past, ahead, _ = self._parted(past, ahead, None)
+        values, state = self.body(self._inputs(past, ahead[:, :1], None))
+        last, values = past[:, -1, : self.way.series], values[:, -1]
+        if paths:
+            state = self.body.repeat(state, paths)
+            last, values, ahead = (part.repeat_interleave(paths, 0) for part in (last, values, ahead))
+        steps = []
+        for step in range(self.way.horizon):
+            if step:
+                values, state = self.body(torch.cat([last, ahead[:, step]], 1).unsqueeze(1), state)
+                values = values[:, 0]
+            parameters = self.outlook(self.dropout(values), last.unsqueeze(1) if self.way.relative else 0.0)[:, 0]
+            last = self.outlook.sample(parameters, generator) if paths else self.outlook.point(parameters)
+            steps.append(last)
+        drawn = torch.stack(steps, 1)  # [windows · series (· paths), h, series each]
+        return self._joined(drawn.unsqueeze(-1), windows, paths or 1)[..., 0]
+
+    def advance(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Of the mode `step`: parameters [B, T, K, P] in step with what enters [B, T, I], and the state to go on from.
+
+        The columns of `inputs` are the targets a step before, where they are read, and the inputs of the step.
+        """
+        values, state = self.body(inputs, state)
+        anchor = inputs[..., : self.way.series].unsqueeze(-2) if self.way.relative else 0.0
+        return self.outlook(values, anchor)[..., 0, :, :], state
+
+    def _direct(self, past: Tensor, ahead: Tensor) -> Tensor:
+        series = past[..., : self.way.series]
+        inputs = self._inputs(past, ahead[:, :1], None)
+        if self.body.span is not None:
+            inputs = inputs[:, -self.body.span :]
+        values = self.body(inputs)[0][:, -1]
+        anchor = series[:, -1:] if self.way.relative else torch.zeros_like(series[:, -1:])
+        if self.skip is not None:
+            # Each target has a map of its own, also where its rows stand among those of the others.
+            lags = (series[:, -self.way.linear :] - anchor).unflatten(0, (-1, self.way.targets // self.way.series))
+            maps = self.skip.unflatten(0, (-1, self.way.series))  # [rows of a window, series of a row, L, h]
+            anchor = anchor + torch.einsum("brlk,rklh->brhk", lags, maps).flatten(0, 1)
+        return self.outlook(torch.cat([self.dropout(values), ahead.flatten(1)], 1), anchor)
+
+    def _in_step(self, past: Tensor, ahead: Tensor, targets: Tensor | None) -> Tensor:
+        inputs = self._inputs(past, ahead, targets)
+        values = self.body(inputs)[0][:, -self.way.horizon :]
+        # Without noise: what is added to the change must be the value that the change is from.
+        anchor: Tensor | float = 0.0
+        if self.way.relative:
+            anchor = self._known(past, targets)[:, -self.way.horizon :].unsqueeze(-2)
+        return self.outlook(self.dropout(values), anchor)[:, :, 0]
+
+    def _inputs(self, past: Tensor, ahead: Tensor, targets: Tensor | None) -> Tensor:
+        """What enters at the steps from the second of the window to the last of `ahead`, [B, T, I]."""
+        way = self.way
+        first = past.shape[2] - way.ahead
+        inputs = torch.cat([past[:, 1:, first:], ahead], 1)
+        if way.past:  # of the mode `direct` alone, so `ahead` is one step
+            inputs = torch.cat([past[..., way.series : first], inputs], 2)
+        if way.feedback == "none":
+            return inputs
+        known = self._known(past, targets)
+        if self.training and way.noise:
+            known = known + way.noise * torch.randn_like(known)
+        return torch.cat([known, inputs], 2)
+
+    def _known(self, past: Tensor, targets: Tensor | None) -> Tensor:
+        """The targets' values a step before each output: of the window, and of all but the last step to forecast."""
+        known = past[..., : self.way.series]
+        return known if targets is None else torch.cat([known, targets[:, :-1]], 1)
+
+    def _parted(self, past: Tensor, ahead: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Where the model is shared, each target as a row of its own with the same inputs, else all as it is."""
+        count = self.way.targets
+        if not self.way.shared or count == 1:
+            return past, ahead, targets
+        own = past[..., :count].transpose(1, 2).flatten(0, 1).unsqueeze(-1)
+        inputs = past[..., count:].repeat_interleave(count, 0)
+        if targets is not None:
+            targets = targets.transpose(1, 2).flatten(0, 1).unsqueeze(-1)
+        return torch.cat([own, inputs], 2), ahead.repeat_interleave(count, 0), targets
+
+    def _joined(self, values: Tensor, windows: int, paths: int = 1) -> Tensor:
+        """What `_parted` parted, put together: [windows · K · paths, h, 1, P] to [windows · paths, h, K, P]."""
+        if not self.way.shared or self.way.targets == 1:
+            return values
+        parted = values.unflatten(0, (windows, self.way.targets, paths))[:, :, :, :, 0]
+        return parted.permute(0, 2, 3, 1, 4).flatten(0, 1)

@@ -1,0 +1,130 @@
+import pytest
+import torch
+
+from recurra.layers import Recurrent
+from recurra.models import Forecaster, Outlook, RecurrentMemory, Way
+
+B, W, h = 3, 7, 4
+
+
+def forecaster(kind: str = "mse", mode: str = "direct", feedback: str = "true", **options) -> Forecaster:
+    torch.manual_seed(0)
+    way = Way(mode, feedback, h, targets=2, **options)
+    body = RecurrentMemory(Recurrent("gru", way.inputs, 5))
+    steps = h if mode == "direct" else 1
+    model = Forecaster(body, Outlook(kind, 5 + way.features, steps, way.series), way)
+    if model.skip is not None:
+        torch.nn.init.normal_(model.skip)
+    return model.eval()
+
+
+def batch(past: int = 0, ahead: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(1)
+    return torch.randn(B, W, 2 + past + ahead), torch.randn(B, h, ahead), torch.randn(B, h, 2)
+
+
+WAYS = [
+    {"mode": "direct", "past": 1, "ahead": 2},
+    {"mode": "direct", "linear": 3, "relative": True},
+    {"mode": "direct", "shared": True, "past": 1, "ahead": 1, "linear": 2},
+    {"mode": "rollout", "feedback": "own", "ahead": 1},
+    {"mode": "rollout", "feedback": "own", "shared": True, "relative": True},
+    {"mode": "step", "feedback": "none", "ahead": 2},
+    {"mode": "step", "feedback": "true", "ahead": 1, "relative": True},
+    {"mode": "step", "feedback": "own", "ahead": 1},
+]
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
+@pytest.mark.parametrize("kind", ["mse", "gaussian"])
+def test_every_way_gives_a_forecast_of_its_shape(options, kind):
+    model = forecaster(kind, **options)
+    given = batch(options.get("past", 0), options.get("ahead", 0))
+    assert model(*given).shape == (B, h, 2, 2 if kind == "gaussian" else 1)
+    found = model.forecast(*given, paths=5)
+    assert found.point.shape == (B, h, 2) and found.quantiles.shape == (B, h, 2, 1 if kind == "mse" else 19)
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
+def test_no_forecast_sees_what_it_is_for(options):
+    """Each step may depend on true values before it only where it is said to read them, and never on its own."""
+    model = forecaster(**options)
+    past, ahead, targets = batch(options.get("past", 0), options.get("ahead", 0))
+    for step in range(h):
+        changed = targets.clone()
+        changed[:, step:] += 10
+        before = model.forecast(past, ahead, targets).point[:, : step + 1]
+        after = model.forecast(past, ahead, changed).point[:, : step + 1]
+        assert torch.equal(before, after)
+        if options["mode"] != "direct":  # a forecast made at once reads all inputs known ahead
+            later = ahead.clone()
+            later[:, step + 1 :] += 10
+            assert torch.equal(model.forecast(past, later, targets).point[:, : step + 1], before)
+
+
+@pytest.mark.parametrize("options", [way for way in WAYS if way.get("shared")], ids=str)
+def test_a_shared_model_reads_a_target_from_its_own_past_alone(options):
+    model = forecaster(**options)
+    past, ahead, _ = batch(options.get("past", 0), options.get("ahead", 0))
+    other = past.clone()
+    other[..., 1] += 3
+    first, second = (model.forecast(one, ahead).point for one in (past, other))
+    assert torch.equal(first[..., 0], second[..., 0]) and not torch.allclose(first[..., 1], second[..., 1])
+    if model.skip is not None:
+        model.skip.data[1] = model.skip.data[0]  # the one thing that each target has of its own
+        first = model.forecast(past, ahead).point
+    # The same values in the other's place give the other's forecast.
+    swapped = torch.cat([past[..., :2].flip(-1), past[..., 2:]], -1)
+    assert torch.allclose(model.forecast(swapped, ahead).point, first.flip(-1), atol=1e-6)
+
+
+def test_a_roll_out_reads_its_own_forecasts():
+    model = forecaster(mode="rollout", feedback="own", ahead=1)
+    past, ahead, _ = batch(ahead=1)
+    rolled = model.roll_out(past, ahead)
+    # Given its own forecasts as true values, one pass over the whole gives the same.
+    assert torch.allclose(model(past, ahead, rolled)[..., 0], rolled, atol=1e-6)
+
+
+def test_sample_paths_of_a_seed_are_the_same_and_spread():
+    model = forecaster("gaussian", mode="rollout", feedback="own", shared=True)
+    past, ahead, _ = batch()
+    drawn = [
+        model.roll_out(past, ahead, paths=50, generator=torch.Generator().manual_seed(seed)).unflatten(0, (B, 50))
+        for seed in (1, 1, 2)
+    ]
+    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+    assert (drawn[0].std(1) > 0).all()
+
+
+def test_in_step_a_whole_series_and_step_by_step_agree():
+    model = forecaster(mode="step", feedback="true", ahead=1, relative=True)
+    inputs = torch.randn(1, 6, 3)
+    whole, _ = model.advance(inputs)
+    state, parts = None, []
+    for step in range(6):
+        part, state = model.advance(inputs[:, step : step + 1], state)
+        parts.append(part)
+    assert torch.allclose(torch.cat(parts, 1), whole, atol=1e-6) and whole.shape == (1, 6, 2, 1)
+
+
+def test_noise_is_for_training_alone():
+    model = forecaster(noise=0.5)
+    given = batch()
+    assert torch.equal(model(*given), model(*given))
+    model.train()
+    assert not torch.equal(model(*given), model(*given))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": "onward"}, "mode 'onward' is none of direct"),
+        ({"feedback": "some"}, "feedback 'some' is none of true"),
+        ({"mode": "rollout", "feedback": "own", "past": 1}, "known up to the present alone"),
+        ({"mode": "step", "feedback": "none"}, "give one of them"),
+    ],
+)
+def test_ways_that_cannot_be_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        forecaster(**options)
