@@ -78,6 +78,11 @@ def test_a_shared_model_reads_a_target_from_its_own_past_alone(options):
     assert torch.allclose(model.forecast(swapped, ahead).point, first.flip(-1), atol=1e-6)
 
 
+def test_a_linear_start_must_fit():
+    with pytest.raises(ValueError, match="make it with linear=3"):
+        forecaster(linear=2).start(torch.zeros(2, 3, h), torch.zeros(2, h))
+
+
 def test_a_roll_out_reads_its_own_forecasts():
     model = forecaster(mode="rollout", feedback="own", ahead=1)
     past, ahead, _ = batch(ahead=1)

@@ -5,7 +5,7 @@ import torch
 from recurra.data import Layout, Windows, origins
 from recurra.data.windows import Stretch
 from recurra.tasks.forecast import Forecasting
-from recurra.tasks.forecast_baselines import autoregression, fit_ar, last_value, seasonal
+from recurra.tasks.forecast_baselines import autoregression, fit_ar, last_value, response, seasonal
 from recurra.tasks.forecast_config import ForecastConfig
 from recurra.training.config import build_config
 
@@ -42,6 +42,24 @@ def test_a_rolled_out_autoregression_follows_its_own_values():
     assert np.allclose(rolled[0, :, 0], y[6:11], rtol=1e-5)
     one = autoregression(found, numbers, np.array([[0.5, 0, 1]]), one_step=True)
     assert np.allclose(one[0, :, 0], 1 + 0.5 * y[5:10], rtol=1e-5)
+
+
+def test_a_model_with_a_linear_map_starts_as_the_autoregression(tmp_path):
+    values = np.random.default_rng(0).normal(size=(300, 2)).cumsum(0)
+    (tmp_path / "two.csv").write_text("\n".join(",".join(f"{value:.6f}" for value in row) for row in values))
+    for shared in ("true", "false"):
+        words = [
+            "forecast.window=6",
+            "forecast.horizon=5",
+            "model.linear=6",
+            "baseline.order=4",
+            f"model.shared={shared}",
+        ]
+        task = Forecasting.open(build_config(ForecastConfig, {"data": str(tmp_path / "two.csv")}, words))
+        rows = {row[0]: row[1:] for row in task.evaluate(task.model(), None)["baselines"].rows}
+        assert np.allclose(rows["the model"], rows["AR(4)"], rtol=1e-4)
+    weights, constants = response(np.array([[0.5, 0.2, 1.0]]), 2)
+    assert np.allclose(weights[0], [[0.2, 0.1], [0.5, 0.45]]) and np.allclose(constants, [[1.0, 1.5]])
 
 
 @pytest.mark.parametrize("mode", ["rollout", "step"])

@@ -100,6 +100,29 @@ class Forecaster(nn.Module):
         self.body, self.outlook, self.way = body, outlook, way
         self.dropout = nn.Dropout(way.dropout)
         self.skip = nn.Parameter(torch.zeros(way.targets, way.linear, way.horizon)) if way.linear else None
+        self.offset = nn.Parameter(torch.zeros(way.targets, way.horizon)) if way.linear else None
+
+    def start(self, weights: Tensor, constants: Tensor) -> None:
+        """Start from a linear forecast: the body begins with nothing to add to it.
+
+        Args:
+            weights: of the last L values of each target, the oldest first, at each step ahead, [K, L, h]; L is at most
+                `way.linear`.
+            constants: what is added, [K, h].
+
+        Raises:
+            ValueError: the model has no linear map of the last values, or one of fewer.
+        """
+        if self.skip is None or self.offset is None or weights.shape[1] > self.way.linear:
+            raise ValueError(
+                f"a linear forecast from {weights.shape[1]} values cannot start a model whose linear map reads "
+                f"{self.way.linear}; make it with linear={weights.shape[1]}"
+            )
+        with torch.no_grad():
+            self.skip[:, self.way.linear - weights.shape[1] :] = weights
+            self.offset.copy_(constants)
+            self.outlook.linear.weight.zero_()
+            self.outlook.linear.bias.zero_()
 
     def forward(self, past: Tensor, ahead: Tensor, targets: Tensor | None = None) -> Tensor:
         """Parameters of the forecast, [B, h, K, P].
@@ -188,11 +211,12 @@ class Forecaster(nn.Module):
             inputs = inputs[:, -self.body.span :]
         values = self.body(inputs)[0][:, -1]
         anchor = series[:, -1:] if self.way.relative else torch.zeros_like(series[:, -1:])
-        if self.skip is not None:
+        if self.skip is not None and self.offset is not None:
             # Each target has a map of its own, also where its rows stand among those of the others.
             lags = (series[:, -self.way.linear :] - anchor).unflatten(0, (-1, self.way.targets // self.way.series))
             maps = self.skip.unflatten(0, (-1, self.way.series))  # [rows of a window, series of a row, L, h]
-            anchor = anchor + torch.einsum("brlk,rklh->brhk", lags, maps).flatten(0, 1)
+            offset = self.offset.unflatten(0, (-1, self.way.series)).transpose(1, 2)
+            anchor = anchor + (torch.einsum("brlk,rklh->brhk", lags, maps) + offset).flatten(0, 1)
         return self.outlook(torch.cat([self.dropout(values), ahead.flatten(1)], 1), anchor)
 
     def _in_step(self, past: Tensor, ahead: Tensor, targets: Tensor | None) -> Tensor:

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from recurra.data import DataError, ExampleStream, Line, WindowBatch, Windows, lines_of, read_pieces
 from recurra.models import Forecaster
 from recurra.tasks.base import Task, Use
 from recurra.tasks.findings import Finding
+from recurra.tasks.forecast_baselines import response
 from recurra.tasks.forecast_config import ForecastConfig
 from recurra.tasks.forecast_data import Ground, Parts, other_windows, prepare
 from recurra.tasks.forecast_model import build
@@ -118,8 +120,16 @@ class Forecasting(Task):
     # -- model and loss ----------------------------------------------------------------------------------------------
 
     def model(self) -> Forecaster:
-        """A new model. Raises ValueError where the cell is unknown or nothing would be read."""
-        return build(self.config, self.ground.layout)
+        """A new model; its linear map, where it has one, starts as the AR baseline rolled out.
+
+        Raises:
+            ValueError: the cell is unknown, or nothing would be read.
+        """
+        model = build(self.config, self.ground.layout)
+        if self.ground.ar.shape[1] - 1 <= self.config.model.linear:
+            weights, constants = response(self.ground.ar, self.config.forecast.horizon)
+            model.start(torch.from_numpy(weights.copy()), torch.from_numpy(constants.copy()))
+        return model
 
     def loss(self, model: nn.Module, batch: WindowBatch, state: Any) -> tuple[Tensor, Any]:
         """The mean loss of the values to forecast, given the true ones before them; no state is carried."""

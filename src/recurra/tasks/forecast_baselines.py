@@ -70,6 +70,30 @@ def autoregression(windows: Windows, numbers: np.ndarray, ar: np.ndarray, *, one
     return np.stack(steps, 1).astype(np.float32)
 
 
+def response(ar: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+    """AR(K) rolled out as one linear map: weights of the last K values, the oldest first, and constants.
+
+    Args:
+        ar: coefficients of each target, the newest value first and the constant last, [targets, K + 1].
+        horizon: steps ahead, h.
+
+    Returns:
+        [targets, K, h] and [targets, h].
+    """
+    targets, order = ar.shape[0], ar.shape[1] - 1
+    # What becomes of a 1 at each lag, and, in the last row, of nothing but the constant.
+    lags = np.broadcast_to(np.eye(order + 1, order), (targets, order + 1, order)).copy()
+    constant = np.zeros((targets, order + 1))
+    constant[:, -1] = ar[:, -1]
+    steps = []
+    for _ in range(horizon):
+        value = (lags * ar[:, None, :-1]).sum(2) + constant
+        steps.append(value)
+        lags = np.concatenate([value[:, :, None], lags[:, :, :-1]], 2)
+    found = np.stack(steps, 2)
+    return found[:, -2::-1], found[:, -1]
+
+
 def _known(windows: Windows, numbers: np.ndarray) -> np.ndarray:
     """The targets of whole windows, [B, W + h, K]."""
     return windows.rows(numbers)[..., : windows.layout.targets]

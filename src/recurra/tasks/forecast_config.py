@@ -111,7 +111,9 @@ class ModelConfig:
     )
     relative: bool = setting(False, "learn the change since the last known value instead of the value")
     linear: int = setting(
-        0, "mode direct: last values of each target that a linear map of its own reads beside the rest; 0: none"
+        0,
+        "mode direct: last values of each target that a linear map of its own reads beside the rest; it starts as the "
+        "AR baseline, if that reads no more of them, so that the rest learns what it leaves; 0: none",
     )
     shared: bool = setting(False, "one model that forecasts each target from its own past alone")
     order: int | None = setting(
