@@ -107,6 +107,17 @@ def test_what_a_batch_holds(people):
         assert ["".join(alphabet.characters.names[c] for c in form) for form in spelt] == list(sentence.tokens)
 
 
+def test_of_a_very_long_token_the_ends_are_spelt(people):
+    task, _ = opened(people)
+    long = "A" * 20 + "n" * 1000 + "a" * 20
+    read = task.alphabet.read([[long, "Anna"]])
+    spelt = [
+        "".join(task.alphabet.characters.names[k] for k in form[:n])
+        for form, n in zip(read.forms, read.form_lengths, strict=True)
+    ]
+    assert spelt == ["A" * 16 + "a" * 16, "Anna"]
+
+
 def test_full_width_signs_and_digits_are_read_as_plain_ones(words):
     task, _ = opened(words, "tokens.digits=true")
     assert task.alphabet.normal("１９Ａ：a7") == ["0", "0", "A", ":", "a", "0"]

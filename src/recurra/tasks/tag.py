@@ -16,7 +16,7 @@ from recurra.tasks.findings import Finding
 from recurra.tasks.tag_alphabet import Alphabet
 from recurra.tasks.tag_answers import Text, answer, joined, of_columns, record, written
 from recurra.tasks.tag_config import TagConfig
-from recurra.tasks.tag_data import Examples, TagBatch, all_tags, columns, counts_of, parts, read
+from recurra.tasks.tag_data import Examples, Raw, TagBatch, all_tags, columns, counts_of, parts, read
 from recurra.tasks.tag_model import build, chooses_together
 from recurra.tasks.tag_scoring import figures, judge, pictures
 
@@ -72,17 +72,13 @@ class Tagging(Task):
         tags = all_tags(whole, config.data)
         raw, valid, test = parts(whole, config)
         alphabet = Alphabet.build(raw, tags, config)
-        training = Examples.of(raw, alphabet, config.data)
-        gaps = training.tagged < int(training.lengths.sum())
-        if gaps and chooses_together(config, alphabet):
-            raise DataError(
-                f"some tokens of {config.data} have no tag, and a random field needs them all: give them one, or set "
-                "model.output=softmax"
-            )
         met, commonest = counts_of(raw, alphabet)
-        validation = Examples.of(valid, alphabet, config.split.valid)
-        held = None if test is None else Examples.of(test, alphabet, config.split.test or config.data)
-        return cls(config, alphabet, commonest, _Data(training, validation, held, met))
+        task = cls(config, alphabet, commonest)
+        training = task._examples(raw, config.data)
+        validation = task._examples(valid, config.split.valid)
+        held = None if test is None else task._examples(test, config.split.test or config.data)
+        task._data = _Data(training, validation, held, met)
+        return task
 
     @classmethod
     def load(cls, config: TagConfig, run_dir: str | Path) -> Self:
@@ -133,6 +129,16 @@ class Tagging(Task):
             lengths = self._data.training.lengths
             facts |= {"mean_length": float(lengths.mean()), "longest": int(lengths.max())}
         return facts
+
+    def _examples(self, raw: Raw, path: str) -> Examples:
+        """Examples with their tags. Raises DataError for tags that are unknown, or missing where all are needed."""
+        examples = Examples.of(raw, self.alphabet, path)
+        if chooses_together(self.config, self.alphabet) and examples.tagged < int(examples.lengths.sum()):
+            raise DataError(
+                f"some tokens of {path} have no tag, and a random field needs them all: give them one, or train with "
+                "model.output=softmax"
+            )
+        return examples
 
     @property
     def _opened(self) -> _Data:
@@ -187,7 +193,7 @@ class Tagging(Task):
             data = type(self).open(self.config)._opened
             examples = data.test or data.validation
         else:
-            examples = Examples.of(read(str(path), self.config, test=True), self.alphabet, str(path))
+            examples = self._examples(read(str(path), self.config, test=True), str(path))
         judged = judge(model, examples)
         return {**figures(judged, examples, self.commonest), **pictures(judged, examples)}
 
@@ -229,8 +235,9 @@ class Tagging(Task):
             return
         name = source.name.removesuffix(".gz") if isinstance(source, Path) else ""
         blocks = map(lines_of, read_pieces(source)) if isinstance(source, Path) else source
+        conllu = name.endswith(".conllu") or self.config.tokens.format == "conllu"
         if "columns" in options or name.endswith((".conll", ".conllu")):
-            yield from self._of_columns(model, blocks, "records" in options, conllu=name.endswith(".conllu"))
+            yield from self._of_columns(model, blocks, "records" in options, conllu=conllu)
             return
         show = record if "records" in options else written
         for block in blocks:
@@ -253,9 +260,8 @@ class Tagging(Task):
         if not isinstance(source, Path):
             raise DataError("the model was trained on vectors, which no line of text holds: give an .npz file")
         frames = read_frames(source)
-        blank = FrameSet(frames.sequences, [(None,) * len(one) for one in frames.sequences], frames.names)
-        judged = judge(model, Examples.of(blank, self.alphabet, str(source)))
-        yield from (" ".join(self.alphabet.tags[k] for k in row) for row in judged.predicted)
+        self.alphabet.require_kind(frames, str(source))
+        yield from map(" ".join, answer(model, self.alphabet, frames.sequences))
 
     def _text(self, tokens: Sequence[str]) -> Text:
         if self.alphabet.cut == "characters":

@@ -23,6 +23,8 @@ _DIGITS = re.compile(r"\d")
 _PLAIN = {0xFF01 + k: 0x21 + k for k in range(94)}
 # Widths where the settings leave it open and pairs or characters are read.
 PAIRS, CHARACTERS = 50, 50
+# Characters that are read of each end of a token that has more than two times as many, such as an address.
+_END = 16
 _BLANKS = re.compile(r"\S+")
 
 
@@ -101,8 +103,11 @@ class Alphabet:
             raise DataError("the model reads vectors, and no tokens")
         return self.tokens.encode(self.normal(tokens))
 
-    def read(self, sentences: Sequence[Sequence[str]]) -> Tokens:
-        """Sentences, given by their tokens, as the model reads them."""
+    def read(self, sequences: Sequence[Sequence[str]] | Sequence[np.ndarray]) -> Tokens:
+        """Sentences, given by their tokens, or sequences of vectors [T, I], as the model reads them."""
+        if self.width:
+            return Tokens(*pad([np.asarray(one) for one in sequences]))
+        sentences = [[str(token) for token in one] for one in sequences]
         inputs, lengths = pad([self.symbols(tokens) for tokens in sentences])
         pairs = forms = form_lengths = form_of = None
         if self.pairs is not None:
@@ -116,7 +121,7 @@ class Alphabet:
             number: dict[str, int] = {}
             of = [np.array([number.setdefault(token, len(number)) for token in tokens]) for tokens in sentences]
             form_of, _ = pad(of)
-            forms, form_lengths = pad([self.characters.encode(form) for form in number])
+            forms, form_lengths = pad([self.characters.encode(_ends(form)) for form in number])
         return Tokens(inputs, lengths, pairs, forms, form_lengths, form_of)
 
     def numbers(self, tags: Sequence[str | None], place: str, tokens: Sequence[str] = ()) -> np.ndarray:
@@ -224,6 +229,11 @@ def _pairs(tokens: Sequence[str]) -> list[str]:
     """Each two neighbours of T tokens, and the ends with theirs: T + 1."""
     whole = [_BEFORE, *tokens, _BEHIND]
     return [f"{a} {b}" for a, b in pairwise(whole)]
+
+
+def _ends(token: str) -> str:
+    """A token, without the middle of a very long one."""
+    return token if len(token) <= 2 * _END else token[:_END] + token[-_END:]
 
 
 def _token(step: int, tokens: Sequence[str]) -> str:

@@ -30,15 +30,17 @@ class Text(NamedTuple):
 
 
 @torch.no_grad()
-def answer(model: Tagger, alphabet: Alphabet, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The tags of sentences, given by their tokens; of an empty one, none."""
+def answer(
+    model: Tagger, alphabet: Alphabet, sequences: Sequence[Sequence[str]] | Sequence[np.ndarray]
+) -> list[list[str]]:
+    """The tags of sentences, given by their tokens, or of sequences of vectors [T, I]; of an empty one, none."""
     device = next(model.parameters()).device
-    answers: list[list[str]] = [[] for _ in sentences]
-    there = [k for k, tokens in enumerate(sentences) if len(tokens)]
-    lengths = np.array([len(sentences[k]) for k in there], dtype=np.int64)
+    answers: list[list[str]] = [[] for _ in sequences]
+    there = [k for k, one in enumerate(sequences) if len(one)]
+    lengths = np.array([len(sequences[k]) for k in there], dtype=np.int64)
     with evaluating(model):
         for numbers in by_length(lengths, ROWS):
-            read = alphabet.read([sentences[there[int(k)]] for k in numbers])
+            read = alphabet.read([sequences[there[int(k)]] for k in numbers])  # type: ignore[misc]  # one kind
             for k, row in zip(numbers, model.best(read.to(device)).cpu().numpy(), strict=True):
                 answers[there[k]] = [alphabet.tags[tag] for tag in row[: lengths[k]]]
     return answers

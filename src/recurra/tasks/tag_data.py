@@ -91,8 +91,7 @@ class Examples:
         """These examples side by side."""
         targets = [self.numbers[k] for k in numbers]
         if isinstance(self.raw, FrameSet):
-            inputs, lengths = pad([self.raw.sequences[k] for k in numbers])
-            read = Tokens(inputs, lengths)
+            read = self.alphabet.read([self.raw.sequences[k] for k in numbers])
         else:
             read = self.alphabet.read([self.raw[k].tokens for k in numbers])
         return TagBatch(read, pad(targets, NO_TARGET)[0], sum(int((one >= 0).sum()) for one in targets))

@@ -15,7 +15,7 @@ from recurra.tasks.scoring import evaluating
 from recurra.tasks.tag_data import Examples
 
 # Most sequences read at once.
-ROWS = 128
+ROWS = 64
 _WORST = 20  # sentences that are shown
 _AROUND = 6  # tokens that are shown on each side of the first mistake
 
