@@ -18,7 +18,7 @@ def tagger(command, here: Path) -> Path:
     words = (*WORDS, "train.epochs=5", "optimizer.lr=0.02", "split.test=0.2", "run=run")
     status, out, err = command("train", "tag", "meetings.conll", *words)
     assert status == 0, err
-    assert "recurra predict run FILE --records" in out and "f1" in out and "tags/s" in out
+    assert "recurra predict run FILE" in out and "f1" in out and "tags/s" in out
     return here / "run"
 
 

@@ -189,6 +189,18 @@ def test_measures_of_a_tagger_that_is_never_right_or_always(people):
     assert found["sequences"] == 64 and "mistakes" not in found
 
 
+def test_the_report_shows_sentences_and_what_they_say(people, words, frames):
+    task, model = trained(people, 150)
+    first, *others = task.findings(model)
+    assert first.columns == ["sentence", "record"] and 5 <= len(first.rows) <= 10
+    assert all(json.loads(record)["per"] in sentence for sentence, record in first.rows)
+    assert {type(one) for one in others} == {Matrix, Table}
+    task, model = opened(words)
+    assert task.findings(model)[0].columns == ["sentence"]
+    task, model = opened(frames)
+    assert task.findings(model)[0].title == "Confusion matrix"
+
+
 def test_frames_without_a_tag_are_left_out(frames):
     task, model = trained(frames, 150, "model.output=softmax")
     found = task.evaluate(model, frames)

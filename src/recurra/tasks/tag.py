@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recurra.data import DataError, ExampleStream, FrameSet, Line, lines_of, read_frames, read_pieces
 from recurra.models import Tagger
 from recurra.tasks.base import Task, Use
-from recurra.tasks.findings import Finding
+from recurra.tasks.findings import Finding, Table
 from recurra.tasks.tag_alphabet import Alphabet
 from recurra.tasks.tag_answers import Text, answer, joined, of_columns, record, written
 from recurra.tasks.tag_config import TagConfig
@@ -21,7 +21,7 @@ from recurra.tasks.tag_model import build, chooses_together
 from recurra.tasks.tag_scoring import figures, judge, pictures
 
 _BASELINE_FILE = "commonest.npy"
-_SAMPLES = 4  # sentences that show how training goes
+_SHOWN = 10  # sentences in the report
 
 
 @dataclass(frozen=True)
@@ -198,18 +198,24 @@ class Tagging(Task):
         return {**figures(judged, examples, self.commonest), **pictures(judged, examples)}
 
     def findings(self, model: Tagger) -> list[Finding]:
-        """Confusion matrix, measures of each tag or kind of span, and the worst mistakes."""
+        """Some sentences as they are tagged, confusion matrix, each tag or kind of span, and the worst mistakes."""
         validation = self._opened.validation
-        return list(pictures(judge(model, validation), validation).values())
+        found = pictures(judge(model, validation), validation)
+        return [*self._sentences(model, validation), *found.values()]
 
-    def sample(self, model: Tagger, seed: int) -> str:
-        """A few sentences of the validation data as the model tags them."""
-        raw = self._opened.validation.raw
-        if isinstance(raw, FrameSet):
-            return ""
-        shown = [list(one.tokens) for one in raw[:_SAMPLES]]
-        tagged = zip(shown, answer(model, self.alphabet, shown), strict=True)
-        return "\n".join(written(self.alphabet, self._text(tokens), tags) for tokens, tags in tagged)
+    def _sentences(self, model: Tagger, examples: Examples) -> list[Finding]:
+        """Some sentences, evenly drawn, as the model tags them; where it tags fields, with their records."""
+        if isinstance(examples.raw, FrameSet):
+            return []
+        some = examples.raw[:: -(-len(examples) // _SHOWN)]
+        shown = [list(one.tokens) for one in some]
+        rows = []
+        for tokens, tags in zip(shown, answer(model, self.alphabet, shown), strict=True):
+            text = self._text(tokens)
+            with_record = (text.text, record(self.alphabet, text, tags))
+            rows.append(with_record if self.alphabet.kinds else (written(self.alphabet, text, tags),))
+        columns = ["sentence", "record"] if self.alphabet.kinds else ["sentence"]
+        return [Table("Some sentences", "of the validation data, as the model tags them", columns, rows)]
 
     # -- prediction --------------------------------------------------------------------------------------------------
 
@@ -272,7 +278,6 @@ class Tagging(Task):
     def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
         return [
             Use("predict", "Tag each line of a file, or of what you type.", f"recurra predict {run} FILE"),
-            Use("records", "What a text says, as JSON records.", f"recurra predict {run} FILE --records"),
             Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {run}"),
         ]
 
