@@ -73,11 +73,10 @@ typedef struct {
   // written. a is read exactly, K floats a row.
   void (*gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *packed, const float *init,
                int64_t ldi, float *c, int64_t ldc);
-  // c[0:M, 0:N] (+)= sum over outer o, inner i of a[row(o, i), 0:M]^T * b[o * bo + i * bi, 0:N], exact in c and b.
-  // row(o, i) = o * ao + i * ai. Of each o there are `inner` rows, or counts[o] where `counts` is given. Blocks of rows are summed in registers, then added to c, so a long sum keeps its
-  // precision; the blocks do not depend on the caller's split of M or N over threads.
+  // c[0:M, 0:N] (+)= sum over outer o, inner i of a[o * ao + i * ai, 0:M]^T * b[o * bo + i * bi, 0:N], all exact. Of
+  // each o there are `inner` rows, or counts[o] where `counts` is given. Blocks of rows are summed in registers, then
+  // added to c, so a long sum keeps its precision; the blocks do not depend on the caller's split of M or N over threads.
   // `column_sums` (may be NULL) receives (+)= the sums of a's columns 0:M. `accumulate` = 0 overwrites c and the sums.
-  // a is read exactly.
   void (*gemm_tn)(int64_t m, int64_t n, int64_t outer, int64_t inner, const int64_t *counts, const float *a,
                   int64_t ao, int64_t ai, const float *b, int64_t bo, int64_t bi, float *c, int64_t ldc,
                   float *column_sums, int32_t accumulate, float *scratch);

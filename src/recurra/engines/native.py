@@ -149,19 +149,18 @@ def _differentiable(call: Call, plan: Plan, gradients: Sequence[Tensor | None]) 
     return dict(zip(sources, found, strict=True))
 
 
-_MOST_PLANS = 128
-"""Of a program. A stack of layers has a few for each width."""
+_MOST_PLANS = 512
+_PLANS: dict[Hashable, Plan] = {}
 
 
 def _plan(call: Call, needs: tuple[bool, ...] | None) -> Plan:
     """The plan for the gradients that are needed, one mark for each of the call's tensors; None: for inference."""
     setting = call.setting
-    plans: dict[Hashable, Plan] = setting.program.__dict__.setdefault("native_plans", {})
-    key = (needs, setting.layout, *call.widths.values())
-    plan = plans.get(key)
+    key = (setting.program.key, needs, setting.layout, *call.widths.values())
+    plan = _PLANS.get(key)
     if plan is None:
         wanted = None if needs is None else frozenset(k for k, n in zip(setting.keys, needs, strict=True) if n)
-        plan = remember(plans, key, Plan(setting.program, wanted, call.widths, setting.layout), _MOST_PLANS)
+        plan = remember(_PLANS, key, Plan(setting.program, wanted, call.widths, setting.layout), _MOST_PLANS)
     return plan
 
 

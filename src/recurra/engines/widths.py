@@ -93,11 +93,11 @@ class Call:
             ValueError: an array is missing, has another shape than its declaration, or two arrays disagree on a width.
         """
         # Shapes that have passed once pass again.
-        known: dict[object, dict[str, int]] = self.program.__dict__.setdefault("known_widths", {})
         counts = len(self.inputs), len(self.statics), len(self.state)
-        shapes = (counts, tuple(self.parameters), *[None if t is None else t.shape for t in self.tensors])
-        found = known.get(shapes)
-        return remember(known, shapes, bind(self), _MOST_SHAPES) if found is None else found
+        shapes = [None if t is None else t.shape for t in self.tensors]
+        key = (self.program.key, counts, tuple(self.parameters), *shapes)
+        found = _WIDTHS.get(key)
+        return remember(_WIDTHS, key, bind(self), _MOST_SHAPES) if found is None else found
 
     def check(self) -> None:
         """Look at every shape, and at the lengths.
@@ -172,7 +172,8 @@ class Call:
         return (*self.inputs, *self.statics, *self.state, *self.parameters.values())
 
 
-_MOST_SHAPES = 1024
+_MOST_SHAPES = 4096
+_WIDTHS: dict[object, dict[str, int]] = {}
 
 
 def remember(known: dict[Any, Value], key: object, value: Value, most: int) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakSet
 
 from recurra.equations.adjoint import Key, adjoint, leaf_name
 from recurra.equations.cell import Cell, Traced
@@ -45,7 +46,7 @@ class Program:
         self.traced: Traced = cell.traced
         self._training: dict[Wanted, Training] = {}
         self.key = f"{cell.name}-{_digest(self.traced)}"
-        _PROGRAMS.setdefault(self.key, self)
+        _PROGRAMS.add(self)
 
     def __repr__(self) -> str:
         return f"Program({self.cell.name})"
@@ -106,18 +107,21 @@ class Program:
         return Training(self._forward(keep), backward, saved_states)
 
 
-_PROGRAMS: dict[str, Program] = {}
+_PROGRAMS: WeakSet[Program] = WeakSet()
 
 
 def find(key: str) -> Program:
     """The program with that key.
 
     Raises:
-        ValueError: none was made in this process.
+        ValueError: there is none in this process, or no longer.
     """
-    if key not in _PROGRAMS:
-        raise ValueError(f"no program {key} was made in this process; make the layer whose sweep this is first")
-    return _PROGRAMS[key]
+    for program in list(_PROGRAMS):
+        if program.key == key:
+            return program
+    raise ValueError(
+        f"no program {key} is left of those made in this process; make the layer whose sweep this is first"
+    )
 
 
 def _digest(traced: Traced) -> str:
