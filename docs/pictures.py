@@ -1,9 +1,13 @@
 """Draws the pictures of the documentation: `python docs/pictures.py`, or with a run folder for the learning curve too.
 
-python docs/pictures.py                        docs/images/unfolded.svg
+python docs/pictures.py                        docs/images/unfolded.svg; approximation.svg, from a table of forecast.md
+python docs/pictures.py runs/sine-1            and docs/images/sine.svg, from a forecaster's findings.json
 python docs/pictures.py runs/demo-1            and docs/images/learning.svg, from that run's metrics.jsonl
 """
 
+import json
+import math
+import re
 import sys
 from html import escape
 from pathlib import Path
@@ -147,6 +151,61 @@ def learning(history: History, title: str) -> str:
     return svg(width, int(height), title, parts)
 
 
+Curve = tuple[str, str, list[tuple[float, float]]]  # what it is, its class, its points
+
+
+def approximation(page: str) -> str:
+    """Error over units, both logarithmic, from the table on the page whose rows are `| units | error | … |`."""
+    rows = re.findall(r"^\| (\d+) \| ([\d.]+) \|", page, re.MULTILINE)
+    points = [(math.log2(int(units)), math.log10(float(error))) for units, error in rows]
+    exponents = range(math.floor(min(y for _, y in points)), math.ceil(max(y for _, y in points)) + 1)
+    ticks = [(y, f"{10**y:g}") for y in exponents]
+    places = [(x, f"{2**x:.0f} units") for x, _ in points]
+    return _plot("A pendulum followed by networks of more and more units: RMSE", places, ticks, [("", "valid", points)])
+
+
+def sine(found: list[dict]) -> str:
+    """The typical window of a forecaster's findings: what was known, what came and what was forecast."""
+    chart = next(one for one in found if one["kind"] == "curves" and one["note"].startswith("a window"))
+    curves = [
+        (str(curve["label"]), kind, [(float(x), float(y)) for x, y in curve["points"]])
+        for curve, kind in zip(chart["curves"], ("train", "valid"), strict=True)
+    ]
+    steps = [x for _, _, points in curves for x, _ in points]
+    places = [(tick, number(tick)) for tick in nice_ticks(min(steps), max(steps), 7, inside=True)]
+    ticks = [(value, number(value)) for value in (-1.0, 0.0, 1.0)]
+    return _plot("A sine goes on from the model's own forecasts, from step 1", places, ticks, curves)
+
+
+def _plot(title: str, places: list[tuple[float, str]], ticks: list[tuple[float, str]], curves: list[Curve]) -> str:
+    """Curves over `places` on the horizontal and `ticks` on the vertical axis, each a value and its text."""
+    left, right, top, bottom = 70, 740, 60, 250
+    xs = [x for _, _, points in curves for x, _ in points]
+    ys = [y for _, _, points in curves for _, y in points] + [y for y, _ in ticks]
+
+    def place(point: tuple[float, float]) -> tuple[float, float]:
+        across = (point[0] - min(xs)) / (max(xs) - min(xs))
+        up = (point[1] - min(ys)) / (max(ys) - min(ys))
+        return left + across * (right - left), bottom - up * (bottom - top)
+
+    parts = [f'<text class="ink head" x="24" y="34">{escape(title)}</text>']
+    for value, text in ticks:
+        y = place((xs[0], value))[1]
+        parts.append(f'<path class="grid" d="M{left} {y:.1f}H{right}"/>')
+        parts.append(f'<text class="small soft" x="{left - 10}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
+    for value, text in places:
+        x = place((value, ys[0]))[0]
+        parts.append(f'<text class="small soft" x="{x:.1f}" y="{bottom + 22}" text-anchor="middle">{text}</text>')
+    for index, (label, kind, points) in enumerate(curves):
+        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in map(place, points))
+        parts.append(f'<path class="curve {kind}" d="M{path}"/>')
+        if label:
+            x = right - 240 + 130 * index
+            parts.append(f'<path class="curve {kind}" d="M{x} 30h20"/>')
+            parts.append(f'<text class="small soft" x="{x + 27}" y="34">{escape(label)}</text>')
+    return svg(770, 290, title, parts)
+
+
 def three(samples: list[Sample]) -> list[Sample]:
     """The first sample, one at about a fifth of the run, and the last."""
     if len(samples) < 3:
@@ -172,7 +231,14 @@ def lines(text: str, columns: int, rows: int) -> list[str]:
 def main(arguments: list[str]) -> None:
     IMAGES.mkdir(exist_ok=True)
     (IMAGES / "unfolded.svg").write_text(unfolded(), encoding="utf-8")
+    page = (IMAGES.parent / "forecast.md").read_text(encoding="utf-8")
+    (IMAGES / "approximation.svg").write_text(approximation(page), encoding="utf-8")
     for run in arguments[:1]:
+        found = Path(run) / "findings.json"
+        if found.exists():
+            picture = sine(json.loads(found.read_text(encoding="utf-8"))["findings"])
+            (IMAGES / "sine.svg").write_text(picture, encoding="utf-8")
+            continue
         history = History.read(Path(run) / "metrics.jsonl")
         minutes = (history.last("time") or 0.0) / 60
         title = f"A recurrent network learns to write in {minutes:.1f} minutes on a CPU"

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from recurra.tasks.classify_config import ClassifyConfig
+from recurra.tasks.forecast_config import ForecastConfig
 from recurra.tasks.lm_config import LanguageModellingConfig
 from recurra.tasks.tag_config import TagConfig
 from recurra.training.config import Setting, settings
@@ -16,6 +17,7 @@ PAGES = {
     _DOCS / "language_models.md": LanguageModellingConfig,
     _DOCS / "classify.md": ClassifyConfig,
     _DOCS / "tag.md": TagConfig,
+    _DOCS / "forecast.md": ForecastConfig,
 }
 _MARKS = re.compile(r"<!-- settings: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 

@@ -25,6 +25,21 @@ def test_the_unfolded_network_is_as_drawn(script):
     assert (DOCS / "images" / "unfolded.svg").read_text(encoding="utf-8") == script.unfolded()
 
 
+def test_the_error_of_the_pendulum_is_drawn_from_the_table_of_its_page(script):
+    page = (DOCS / "forecast.md").read_text(encoding="utf-8")
+    assert (DOCS / "images" / "approximation.svg").read_text(encoding="utf-8") == script.approximation(page)
+    assert script.approximation(page.replace("| 64 | 0.0", "| 64 | 0.9")) != script.approximation(page)
+
+
+def test_a_forecast_is_drawn_from_its_findings(script):
+    points = [[float(step), step / 10] for step in range(-9, 11)]
+    chart = {"kind": "curves", "note": "a window of median error", "curves": [
+        {"label": "what came", "points": points}, {"label": "forecast", "points": points[-9:]},
+    ]}  # fmt: skip
+    picture = script.sine([{"kind": "table"}, chart])
+    assert "what came" in picture and picture.count('class="curve') == 4
+
+
 def test_every_picture_is_whole_and_fetches_nothing():
     for path in (DOCS / "images").glob("*.svg"):
         text = path.read_text(encoding="utf-8")

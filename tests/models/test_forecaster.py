@@ -7,7 +7,7 @@ from recurra.models import Forecaster, Outlook, RecurrentMemory, Way
 B, W, h = 3, 7, 4
 
 
-def forecaster(kind: str = "mse", mode: str = "direct", feedback: str = "true", **options) -> Forecaster:
+def forecaster(kind: str = "mse", mode: str = "direct", feedback: str = "measured", **options) -> Forecaster:
     torch.manual_seed(0)
     way = Way(mode, feedback, h, targets=2, **options)
     body = RecurrentMemory(Recurrent("gru", way.inputs, 5))
@@ -30,7 +30,7 @@ WAYS = [
     {"mode": "rollout", "feedback": "own", "ahead": 1},
     {"mode": "rollout", "feedback": "own", "shared": True, "relative": True},
     {"mode": "step", "feedback": "none", "ahead": 2},
-    {"mode": "step", "feedback": "true", "ahead": 1, "relative": True},
+    {"mode": "step", "feedback": "measured", "ahead": 1, "relative": True},
     {"mode": "step", "feedback": "own", "ahead": 1},
 ]
 
@@ -103,7 +103,7 @@ def test_sample_paths_of_a_seed_are_the_same_and_spread():
 
 
 def test_in_step_a_whole_series_and_step_by_step_agree():
-    model = forecaster(mode="step", feedback="true", ahead=1, relative=True)
+    model = forecaster(mode="step", feedback="measured", ahead=1, relative=True)
     inputs = torch.randn(1, 6, 3)
     whole, _ = model.advance(inputs)
     state, parts = None, []
@@ -125,7 +125,7 @@ def test_noise_is_for_training_alone():
     ("options", "message"),
     [
         ({"mode": "onward"}, "mode 'onward' is none of direct"),
-        ({"feedback": "some"}, "feedback 'some' is none of true"),
+        ({"feedback": "some"}, "feedback 'some' is none of measured"),
         ({"mode": "rollout", "feedback": "own", "past": 1}, "known up to the present alone"),
         ({"mode": "step", "feedback": "none"}, "give one of them"),
     ],

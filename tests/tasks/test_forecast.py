@@ -152,6 +152,7 @@ def test_an_input_from_the_future_is_refused(table, tmp_path):
         (("forecast.feedback=own",), ConfigError, r"belongs to forecast\.mode=step"),
         (("forecast.mode=step", "model.relative=true"), ConfigError, "needs the last known value"),
         (("forecast.mode=step", "model.kind=ar", "forecast.feedback=none"), ConfigError, "reads the series' past"),
+        (("model.linear_start=ar", "model.linear=9"), ConfigError, r"at least the order of the AR baseline, 10"),
         (("loss.kind=l2",), ConfigError, "loss.kind='l2' is not one of"),
         (("series.gaps=none",), ConfigError, "series.gaps='none' is not one of"),
     ],

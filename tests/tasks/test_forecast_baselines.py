@@ -53,6 +53,7 @@ def test_a_model_with_a_linear_map_starts_as_the_autoregression(tmp_path):
             "forecast.horizon=5",
             "model.linear=6",
             "baseline.order=4",
+            "model.linear_start=ar",
             f"model.shared={shared}",
         ]
         task = Forecasting.open(build_config(ForecastConfig, {"data": str(tmp_path / "two.csv")}, words))

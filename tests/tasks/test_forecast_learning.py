@@ -55,7 +55,7 @@ def test_a_driven_pendulum_is_followed_better_by_more_units():
 def test_the_henon_map_is_found_from_its_own_past():
     words = (
         "forecast.mode=step",
-        "forecast.feedback=true",
+        "forecast.feedback=measured",
         "forecast.window=8",
         "forecast.horizon=32",
         "model.kind=narx",

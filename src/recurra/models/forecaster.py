@@ -10,7 +10,7 @@ from recurra.models.memory import Memory
 from recurra.models.outlook import LEVELS, Outlook
 
 MODES = ("direct", "rollout", "step")
-FEEDBACKS = ("true", "own", "none")
+FEEDBACKS = ("measured", "own", "none")
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Way:
     Attributes:
         mode: `direct`, all steps ahead at once from the last output; `rollout`, one step ahead, again and again from
             its own forecasts; `step`, an output beside each input.
-        feedback: what is read of the series' own past: its `true` values, the model's `own` forecasts in their place
-            (in training the true ones), or `none`.
+        feedback: what is read of the series' own past: its `measured` values, the model's `own` forecasts in their
+            place (in training the true ones), or `none`.
         horizon: steps that are forecast, h.
         targets: series that are forecast, K.
         past: inputs known up to the present, P.
@@ -150,7 +150,7 @@ class Forecaster(nn.Module):
         """What is to be expected, as the model is used: where it reads its own forecasts, they are fed back.
 
         Args:
-            past, ahead, targets: as for `forward`; `targets` are read where the feedback is `true`.
+            past, ahead, targets: as for `forward`; `targets` are read where the feedback is `measured`.
             paths: sample paths drawn to find the quantiles of forecasts that are fed back.
             generator: of the samples; None: torch's global one.
         """

@@ -115,18 +115,18 @@ class Forecasting(Task):
     @property
     def _one_step(self) -> bool:
         """Whether each step that is forecast may read the true values before it."""
-        return self.config.forecast.mode == "step" and self.config.feedback == "true"
+        return self.config.forecast.mode == "step" and self.config.feedback == "measured"
 
     # -- model and loss ----------------------------------------------------------------------------------------------
 
     def model(self) -> Forecaster:
-        """A new model; its linear map, where it has one, starts as the AR baseline rolled out.
+        """A new model; its linear map starts from what the settings say.
 
         Raises:
             ValueError: the cell is unknown, or nothing would be read.
         """
         model = build(self.config, self.ground.layout)
-        if self.ground.ar.shape[1] - 1 <= self.config.model.linear:
+        if self.config.model.linear_start == "ar":
             weights, constants = response(self.ground.ar, self.config.forecast.horizon)
             model.start(torch.from_numpy(weights.copy()), torch.from_numpy(constants.copy()))
         return model

@@ -71,15 +71,15 @@ class ForecastingConfig:
     horizon: int = setting(24, "steps to forecast")
     feedback: str = setting(
         "auto",
-        "mode step: what is read of the series' own past: none, its true values, or own: the model's own outputs in "
-        "their place when it is used, in training the true ones; auto: own for kind narx, else none",
+        "mode step: what is read of the series' own past: none; measured, its true values; own, the model's own "
+        "outputs in their place when it is used, in training the true ones; auto: own for kinds ar and narx, else none",
     )
     paths: int = setting(100, "roll-outs drawn to find quantiles, where forecasts are distributions and are fed back")
     stride: int = setting(1, "steps from a training window to the next")
 
     def __post_init__(self) -> None:
         require_choice("forecast.mode", self.mode, ("direct", "rollout", "step"))
-        require_choice("forecast.feedback", self.feedback, ("auto", "none", "true", "own"))
+        require_choice("forecast.feedback", self.feedback, ("auto", "none", "measured", "own"))
         for name in ("window", "horizon", "paths", "stride"):
             require_range(f"forecast.{name}", getattr(self, name), 1)
         if self.mode != "step" and self.feedback != "auto":
@@ -112,8 +112,11 @@ class ModelConfig:
     relative: bool = setting(False, "learn the change since the last known value instead of the value")
     linear: int = setting(
         0,
-        "mode direct: last values of each target that a linear map of its own reads beside the rest; it starts as the "
-        "AR baseline, if that reads no more of them, so that the rest learns what it leaves; 0: none",
+        "mode direct: last values of each target that a linear map of its own reads beside the rest; 0: none",
+    )
+    linear_start: str = setting(
+        "zeros",
+        "what the linear map starts from: zeros, or ar, the AR baseline rolled out: the rest learns what it leaves",
     )
     shared: bool = setting(False, "one model that forecasts each target from its own past alone")
     order: int | None = setting(
@@ -131,6 +134,7 @@ class ModelConfig:
         for name in ("linear", "order_inputs", "noise"):
             require_range(f"model.{name}", getattr(self, name), 0)
         require_range("model.order", self.order, 0)
+        require_choice("model.linear_start", self.linear_start, ("zeros", "ar"))
         require_range("model.dropout", self.dropout, 0, 0.99)
 
 
@@ -210,6 +214,11 @@ class ForecastConfig:
         for name, size in sizes.items():
             if size > forecast.window:
                 raise ConfigError(f"{name}={size} is more than forecast.window={forecast.window}: raise the window")
+        if model.linear_start == "ar" and (self.baseline.order or forecast.window) > model.linear:
+            raise ConfigError(
+                f"model.linear_start=ar needs model.linear to be at least the order of the AR baseline, "
+                f"{self.baseline.order or forecast.window}: raise it, or lower baseline.order"
+            )
         if self.series.past and forecast.mode != "direct":
             raise ConfigError(
                 f"series.past cannot be read in forecast.mode={forecast.mode}, where it would have to be known at "
@@ -217,15 +226,17 @@ class ForecastConfig:
                 "series.ahead"
             )
         if model.relative and self.feedback == "none":
-            raise ConfigError("model.relative=true needs the last known value: set forecast.feedback to true or own")
+            raise ConfigError(
+                "model.relative=true needs the last known value: set forecast.feedback to measured or own"
+            )
         if model.kind == "ar" and self.feedback == "none":
-            raise ConfigError("model.kind=ar reads the series' past: set forecast.feedback to true or own")
+            raise ConfigError("model.kind=ar reads the series' past: set forecast.feedback to measured or own")
 
     @property
     def feedback(self) -> str:
         """What is read of the series' own past: true, own or none."""
         if self.forecast.mode == "direct":
-            return "true"
+            return "measured"
         if self.forecast.mode == "rollout":
             return "own"
         if self.forecast.feedback == "auto":

@@ -13,6 +13,7 @@ from recurra.tasks.forecast_scoring import HIGH, LOW, MEASURES, Scored, measures
 _HEADS = {"mse": "MSE", "mae": "MAE", "rmse": "RMSE", "smape": "sMAPE %", "mase": "MASE", "crps": "CRPS"}
 _COVERAGE = "inside 80 %"
 _WORST = 10  # windows in the table of the worst
+_LONGEST_NAME = 40
 _BEFORE = 2  # horizons of known steps that a picture shows before the forecast
 
 
@@ -30,7 +31,7 @@ def pictures(
         rows: list[list[str | float]] = []
         for k, name in enumerate(ground.targets):
             figures = measures(scored, ground, k)
-            rows.append([name, *(figures[key] for key in MEASURES)])
+            rows.append([_short(name), *(figures[key] for key in MEASURES)])
         found["by_target"] = Table("By target", "of the model", columns, rows)
     if windows.horizon > 1:
         found["by_step"] = _by_step(scored, beside)
@@ -101,7 +102,7 @@ def _window(
             list(zip(ahead, own(scored.quantiles[number, :, target, level]), strict=True)) for level in (LOW, HIGH)
         )
         band = (lower, upper)
-    title = f"{ground.targets[target]} from {_place(windows, dates, number)}"
+    title = f"{_short(ground.targets[target])} from {_place(windows, dates, number)}"
     label = f"{LEVELS[LOW]:.0%} to {LEVELS[HIGH]:.0%}" if band else ""
     return Curves(title, what, curves, axis="step", band=band, band_label=label)
 
@@ -119,9 +120,16 @@ def _worst(
             for values in (scored.point, scored.truth)
         )
         place = _place(windows, dates, int(number))
-        rows.append([place, float(errors.mean()), ground.targets[int(target)], int(step) + 1, forecast, truth])
-    columns = ["first step", "MSE", "worst target", "at step", "forecast", "what came"]
+        # In their own units values may be of any size: as texts, short.
+        row: list[str | float] = [place, float(errors.mean()), int(step) + 1, f"{forecast:.5g}", f"{truth:.5g}"]
+        rows.append([*row, _short(ground.targets[int(target)])])
+    columns = ["first step", "MSE", "worst at step", "forecast", "what came", "target"]
     return Table("Worst windows", "", columns, rows)
+
+
+def _short(name: str) -> str:
+    """A name that some files write a sentence in."""
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1].rstrip() + "…"
 
 
 def _place(windows: Windows, dates: Sequence[np.ndarray | None], number: int) -> str:

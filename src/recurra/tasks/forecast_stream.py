@@ -142,7 +142,7 @@ class _InStep:
         before = torch.zeros_like(targets) if self.last is None else self.last
         parameters, self.state = self.model.advance(torch.cat([before, inputs])[None, None], self.state)
         own = self.model.outlook.point(parameters[0, 0])
-        self.last = torch.where(targets.isnan(), own, targets) if way.feedback == "true" else own
+        self.last = torch.where(targets.isnan(), own, targets) if way.feedback == "measured" else own
         return parameters[0, 0]
 
     def _standardised(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
