@@ -10,7 +10,7 @@
 
 #include "kernels.h"
 
-#define RC_ENGINE_VERSION 3
+#define RC_ENGINE_VERSION 4
 
 #ifdef __cplusplus
 extern "C" {
@@ -50,7 +50,8 @@ typedef struct { int32_t matrix, slot, row, transposed, k0, n0, k, n; } rc_block
 // target = start + operand * matrix. start -1: zeros; start may be the target itself.
 typedef struct { int32_t operand, start, target, matrix; } rc_product;
 
-typedef struct { int32_t value, scalar; } rc_tape_operand;
+// See rc_operand.
+typedef struct { int32_t value, scalar, exact; } rc_tape_operand;
 
 // Instructions index the stage's own operands.
 typedef struct { int32_t pass, region, product_begin, product_end, code_begin, code_end, operand_begin, operand_end; } rc_stage;

@@ -278,7 +278,7 @@ class rc_worker {
     for (int32_t i = 0; i < count; i++) {
       const rc_tape_operand &o = plan_.operands[s.operand_begin + i];
       const rc_value &v = plan_.values[o.value];
-      operands_[i] = {at(v, 0, step), row_step(v), o.scalar, plan_.arrays[v.array].kind == RC_EXTERNAL};
+      operands_[i] = {at(v, 0, step), row_step(v), o.scalar, o.exact};
     }
     const int64_t tile = plan_.tile[number];
     for (int64_t r = 0; r < rows; r += tile) {

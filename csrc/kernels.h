@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define RC_LANE 16
-#define RC_KERNELS_VERSION 2   // raised whenever a struct or a function below changes
+#define RC_KERNELS_VERSION 3   // raised whenever a struct or a function below changes
 
 #ifdef __cplusplus
 extern "C" {
@@ -21,7 +21,7 @@ typedef struct {
   float *p;
   int64_t stride;   // floats from one row to the next; 0: the same row for all (a parameter, a constant)
   int32_t scalar;   // 1: one float a row, broadcast over the columns
-  int32_t exact;    // 1: the row may not be touched beyond its width (an array of the caller)
+  int32_t exact;    // 1: the row may not be touched beyond its width (an array of the caller, or other values lie there)
 } rc_operand;
 
 // dst = op(a, b, c) over `width` columns. -1 stands for an operand that the operation does not take.

@@ -36,8 +36,9 @@ class P(dict[str, Tensor]):
     def u(self, name: str, h: Tensor) -> Tensor:
         return h @ self[f"U_{name}"].T + self.get(f"b_{name}", torch.zeros(()))
 
-    def norm(self, name: str, v: Tensor) -> Tensor:
-        return F.layer_norm(v, v.shape[-1:], self[f"gain_{name}"], self[f"shift_{name}"])
+    def norm(self, name: str, v: Tensor, groups: int = 1) -> Tensor:
+        gain, shift = self[f"gain_{name}"], self[f"shift_{name}"]
+        return F.layer_norm(v, v.shape[-1:], gain, shift) if groups == 1 else F.group_norm(v, groups, gain, shift)
 
     def joint(self, kind: str, gates: str, side: str, v: Tensor) -> Tensor:
         """Layer norm over all the gates at once (Ba et al. 2016, eq. 20), as one vector of all of them."""
@@ -186,10 +187,12 @@ def full_peephole_lstm(p: P, x, h, c):
 
 
 @paper
-def layer_norm_lstm(p: P, x, h, c):
-    i, f, g, o = (p.norm(f"{n}x", x @ p[f"W_{n}x"].T) + p.norm(f"{n}h", h @ p[f"U_{n}h"].T) for n in "ifgo")
-    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    h = sigmoid(o) * tanh(p.norm("c", c))
+def layer_norm_lstm(p: P, x, h, c, *, groups: int):
+    def gate(n: str) -> Tensor:
+        return p.norm(f"{n}x", x @ p[f"W_{n}x"].T, groups) + p.norm(f"{n}h", h @ p[f"U_{n}h"].T, groups)
+
+    c = sigmoid(gate("f")) * c + sigmoid(gate("i")) * tanh(gate("g"))
+    h = sigmoid(gate("o")) * tanh(p.norm("c", c, groups))
     return h, (h, c)
 
 
@@ -365,7 +368,7 @@ def convolved(p: P, x: Tensor, before: Tensor, c: Tensor) -> tuple[Tensor, tuple
 
 NAMES = [
     *cells.names(), "recurrent_highway(depth=1)", "recurrent_highway(depth=3, coupled=False)", "slstm(heads=4)",
-    "slstm(heads=2, forget='exp')",
+    "slstm(heads=2, forget='exp')", "layer_norm_lstm(groups=2)",
 ]  # fmt: skip
 
 

@@ -61,11 +61,12 @@ class Oracle:
     def vector(self, name: str, width: Any, initial: float | None) -> Tensor:
         return self.parameters[name]
 
-    def layer_norm(self, parts: tuple[Any, ...], name: str, epsilon: float) -> tuple[Tensor, ...]:
+    def norm(self, parts: tuple[Any, ...], name: str, groups: int, epsilon: float) -> tuple[Tensor, ...]:
         parts = tuple(map(self.wrap, parts))
         rows = torch.broadcast_shapes(*(p.shape[:-1] for p in parts))
-        joint = torch.cat([p.expand(*rows, p.shape[-1]) for p in parts], -1)
-        normal = F.layer_norm(joint, joint.shape[-1:], eps=epsilon).split([p.shape[-1] for p in parts], -1)
+        joint = torch.cat([p.expand(*rows, p.shape[-1]).unflatten(-1, (groups, -1)) for p in parts], -1)
+        split = F.layer_norm(joint, joint.shape[-1:], eps=epsilon).split([p.shape[-1] // groups for p in parts], -1)
+        normal = [n.flatten(-2) for n in split]
         suffixes = [name] if len(parts) == 1 else [f"{name}{k + 1}" for k in range(len(parts))]
         p = self.parameters
         return tuple(p[f"gain_{s}"] * n + p[f"shift_{s}"] for s, n in zip(suffixes, normal, strict=True))

@@ -98,6 +98,9 @@ class Draft:
         self.put(f"vector({name!r}, {self.vectors[name]!r})", self.vectors[name])
 
     def norm(self) -> None:
+        if self.draw(st.integers(0, 3)) == 0:
+            self.group_norm()
+            return
         chosen = [self.value() for _ in range(self.draw(st.integers(1, 2)))]
         names = ", ".join(n for n, _ in chosen)
         self.norms += 1
@@ -107,6 +110,12 @@ class Draft:
         self.lines.append(f"n{self.norms} = layer_norm(({names}), 'n{self.norms}', epsilon=0.1)")
         for k, (_, width) in enumerate(chosen):
             self.put(f"n{self.norms}[{k}]", width)
+
+    def group_norm(self) -> None:
+        """Of a value of six columns, which fall into groups whatever the named widths are."""
+        self.norms += 1
+        six = f"affine('n{self.norms}', {self.value()[0]}, width=6)"
+        self.put(f"group_norm({six}, 'n{self.norms}', groups={self.one((2, 3, 6))}, epsilon=0.5)", 6)
 
     def ending(self, states: dict[str, str | int]) -> str:
         new: list[str] = []

@@ -40,9 +40,9 @@ def test_parts_of_a_width(width: str | int, size: int):
 
 
 def test_parts_that_are_not_whole():
-    with pytest.raises(ValueError, match="H = 10 cannot be parted into 4 equal blocks; choose a multiple of 4"):
+    with pytest.raises(ValueError, match="H = 10 cannot be parted into 4 equal parts; choose a multiple of 4"):
         columns("H/4", {"H": 10})
-    with pytest.raises(CellError, match="7 columns cannot be parted into 2 blocks"):
+    with pytest.raises(CellError, match="7 columns cannot be parted into 2 parts"):
         part(7, 2)
     assert part("H/2", 3) == "H/6" and part(8, 2) == 4 and part("H", 1) == "H"
 

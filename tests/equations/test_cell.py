@@ -286,7 +286,7 @@ def test_a_cell_runs_under_another_interpreter():
         def vector(self, name: str, width: Any, initial: float | None) -> str:
             return name
 
-        def layer_norm(self, parts: tuple[Any, ...], name: str, epsilon: float) -> tuple[Any, ...]:
+        def norm(self, parts: tuple[Any, ...], name: str, groups: int, epsilon: float) -> tuple[Any, ...]:
             return parts
 
     @cell(state=("h",))

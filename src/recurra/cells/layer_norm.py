@@ -1,15 +1,21 @@
 """Cells with layer normalisation inside the step."""
 
-from recurra.equations import Value, affine, cell, layer_norm, sigmoid, tanh
+from recurra.equations import Value, affine, cell, group_norm, layer_norm, sigmoid, tanh
 
 
 @cell(state=("h", "c"))
-def layer_norm_lstm(x: Value, h: Value, c: Value):
-    """LSTM with each projection normalised alone, and the cell inside the last tanh (after Ba, Kiros & Hinton 2016)."""
+def layer_norm_lstm(x: Value, h: Value, c: Value, *, groups: int = 1):
+    """LSTM with each projection normalised alone, and the cell inside the last tanh (after Ba, Kiros & Hinton 2016).
+
+    With several groups of units, each is normalised by itself: group normalisation (Wu & He 2018).
+    """
+
+    def norm(value: Value, name: str) -> Value:
+        return group_norm(value, name, groups=groups)
 
     def gate(name: str) -> Value:
-        from_input = layer_norm(affine(f"{name}x", x, bias=False), f"{name}x")
-        from_state = layer_norm(affine(f"{name}h", h, bias=False), f"{name}h")
+        from_input = norm(affine(f"{name}x", x, bias=False), f"{name}x")
+        from_state = norm(affine(f"{name}h", h, bias=False), f"{name}h")
         return from_input + from_state
 
     i = sigmoid(gate("i"))
@@ -17,7 +23,7 @@ def layer_norm_lstm(x: Value, h: Value, c: Value):
     g = tanh(gate("g"))
     o = sigmoid(gate("o"))
     c = f * c + i * g
-    h = o * tanh(layer_norm(c, "c"))
+    h = o * tanh(norm(c, "c"))
     return h, (h, c)
 
 

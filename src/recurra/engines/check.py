@@ -13,7 +13,7 @@ from recurra import cells
 from recurra.engines.sweep import obstacle, sweep
 from recurra.engines.widths import Call, Names
 from recurra.equations import Cell
-from recurra.equations.graph import columns, part, parted
+from recurra.equations.graph import columns, parted
 from recurra.equations.program import Program
 
 FLOOR = 3e-6
@@ -153,8 +153,8 @@ def _trials(cell: Cell, widths: Mapping[str, int]) -> Iterator[Trial]:
 
 
 def _widths_of(cell: Cell) -> list[str]:
-    parameters = cell.traced.graph.parameters.values()
-    shapes = [*[p.shape for p in parameters], *[(part(p.shape[0], p.blocks),) for p in parameters]]
+    program = Program(cell)
+    shapes = [*[p.shape for p in program.parameters.values()], program.parted]
     named = [*cell.inputs.values(), *cell.statics.values(), *cell.states.values(), *(w for s in shapes for w in s)]
     return [w for w in named if isinstance(w, str)]
 

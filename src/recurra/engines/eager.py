@@ -29,12 +29,15 @@ def _select(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return torch.where(condition != 0, a, b)
 
 
-def _row_sum(a: Tensor) -> Tensor:
-    return a.sum(-1, keepdim=True)
+def _row_sum(a: Tensor, groups: int) -> Tensor:
+    """The sum over each of equal parts of the columns."""
+    return a.sum(-1, keepdim=True) if groups == 1 else a.reshape(*a.shape[:-1], groups, -1).sum(-1)
 
 
-def _row_dot(a: Tensor, b: Tensor) -> Tensor:
-    return _row_sum(a * b)
+def _broaden(a: Tensor, width: int) -> Tensor:
+    """Each column repeated over its part of `width` columns."""
+    columns = a.shape[-1]
+    return a.expand(*a.shape[:-1], width) if columns == 1 else a.repeat_interleave(width // columns, -1)
 
 
 POINTWISE: dict[str, Callable[..., Tensor]] = {
@@ -55,8 +58,6 @@ POINTWISE: dict[str, Callable[..., Tensor]] = {
     "greater": _greater,
     "select": _select,
     "detach": torch.Tensor.detach,
-    "row_sum": _row_sum,
-    "row_dot": _row_dot,
 }
 
 
@@ -178,9 +179,16 @@ class _Sweep:
                 raise ValueError(f"affine {node.attr} has no operand")
             return total
         args = [values[a] for a in node.args]
-        if node.op == "broaden":
-            return _column(args[0]).expand(*args[0].shape[:-1], resolve(node.width, self.call.widths))
-        return POINTWISE[node.op](*args)
+        width = resolve(node.width, self.call.widths)
+        match node.op:
+            case "broaden":
+                return _broaden(_column(args[0]), width)
+            case "row_sum":
+                return _row_sum(args[0], width)
+            case "row_dot":
+                return _row_sum(args[0] * args[1], width)
+            case _:
+                return POINTWISE[node.op](*args)
 
     def _row(self, value: Tensor, node: Node) -> Tensor:
         """A step's value as [B, W], also where it does not depend on the row."""

@@ -80,17 +80,19 @@ class _Tape:
     pass_: int
     free: dict[tuple[int, bool], list[int]]
     code: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
-    operands: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+    operands: dict[tuple[int, ...], int] = field(default_factory=dict[tuple[int, ...], int])
 
-    def operand(self, place: Place, width: int, *, scalar: bool | None = None) -> int:
+    def operand(self, place: Place, width: int, *, scalar: bool | None = None, exact: bool = False) -> int:
         """The number of an operand in this tape; a value of width 1 broadcasts over a wider operation."""
         if scalar is None:
             scalar = place.width == 1 and (width != 1 or self.tables.kind(place) is Kind.CONSTANT)
-        return self.operands.setdefault((self.tables.value(place), int(scalar)), len(self.operands))
+        exact = exact or self.tables.kind(place) is Kind.EXTERNAL
+        return self.operands.setdefault((self.tables.value(place), int(scalar), int(exact)), len(self.operands))
 
-    def write(self, op: Op, width: int, target: Place, *args: Place) -> None:
+    def write(self, op: Op, width: int, target: Place, *args: Place, exact: bool = False) -> None:
+        """Add an instruction; `exact` keeps it from writing behind the target, where other values may be."""
         reduces = op in (Op.ROW_SUM, Op.ROW_DOT)
-        numbers = [self.operand(target, width, scalar=reduces)]
+        numbers = [self.operand(target, width, scalar=reduces, exact=exact)]
         numbers += [self.operand(a, width) for a in args]
         self.code.append((op, width, *numbers, *[-1] * (4 - len(numbers))))
 
@@ -100,8 +102,9 @@ class _Tape:
         array = free.pop() if free else self.tables.array(Kind.LOCAL, padded(width), self.pass_)
         return Place(array, 0, width)
 
-    def give_back(self, place: Place) -> None:
-        self.free.setdefault(_size(place.width), []).append(place.array)
+    def give_back(self, places: list[Place]) -> None:
+        for place in places:
+            self.free.setdefault(_size(place.width), []).append(place.array)
 
 
 class Emitter:
@@ -195,8 +198,7 @@ class Emitter:
                 moves[k] = (target, place)
         for target, source in moves:
             tape.write(Op.COPY, target.width, target, source)
-        for place in held:
-            tape.give_back(place)
+        tape.give_back(held)
 
     def _tape(self, tape: _Tape, nodes: list[Node]) -> None:
         homes = self.homes
@@ -209,15 +211,17 @@ class Emitter:
                 last_use[a] = n
         for n in work:
             args = [homes.at(a) for a in reads[n]]
-            for a in dict.fromkeys(reads[n]):
-                if last_use[a] is n and a in self.locals:
-                    tape.give_back(homes.at(a))
+            done = [homes.at(a) for a in dict.fromkeys(reads[n]) if last_use[a] is n and a in self.locals]
+            if n.op != "broaden":  # it reads column after column, of which it must not write over the next
+                tape.give_back(done)
+                done = []
             if homes.at(n).array == LOCAL:
                 homes.place[n] = tape.local(homes.width(n))
                 self.locals.add(n)
                 if n not in last_use:
-                    tape.give_back(homes.place[n])
+                    done.append(homes.place[n])
             self._instruction(tape, n, args, fused)
+            tape.give_back(done)
 
     def _fusions(self, nodes: list[Node]) -> dict[Node, Node]:
         """Sum → the product of two values it takes in, where nobody else reads that product."""
@@ -244,11 +248,14 @@ class Emitter:
         if n in fused:
             tape.write(Op.FMA if n.op == "add" else Op.FNMA, width, target, *args)
         elif n.op in ("row_sum", "row_dot"):
-            tape.write(Op[n.op.upper()], self.homes.width(real(n.args[0])), target, *args)
+            for column, *parts in zip(target.parts(width), *[a.parts(width) for a in args], strict=True):
+                tape.write(Op[n.op.upper()], parts[0].width, column, *parts)
         elif n.op == "sum_time":
             tape.write(Op.ADD, width, target, target, *args)
         elif n.op == "broaden":
-            tape.write(Op.COPY, width, target, *args)
+            (source,) = args
+            for part, column in zip(target.parts(source.width), source.parts(source.width), strict=True):
+                tape.write(Op.COPY, part.width, part, column, exact=part.width < width)
         else:
             tape.write(Op[n.op.upper()], width, target, *args)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from recurra.equations.graph import Width, columns, part, parted, shape_text
+from recurra.equations.graph import Width, columns, parted, shape_text
 from recurra.equations.program import Program
 
 Value = TypeVar("Value")
@@ -247,8 +247,8 @@ class _Widths:
                 )
         # In one order, whichever arrays were given: engines tell widths apart by their numbers.
         widths = {name: self.found[name][0] for name in sorted(self.found)}
-        for p in call.program.diagonal:
-            columns(part(p.shape[0], p.blocks), widths)  # raises where the rows do not fall into blocks
+        for width in call.program.parted:
+            columns(width, widths)  # raises where it is not whole
         return widths
 
     def _count(self, what: str, given: Sequence[object], declared: Mapping[str, Width]) -> None:

@@ -9,6 +9,7 @@ from recurra.equations.language import (
     affine,
     detach,
     exp,
+    group_norm,
     layer_norm,
     log,
     maximum,
@@ -25,6 +26,6 @@ from recurra.equations.printing import latex, unicode
 
 __all__ = [
     "Cell", "CellError", "Parameter", "Rate", "Traced", "Value", "Width", "abs", "affine", "cell", "detach", "exp",
-    "latex", "layer_norm", "log", "maximum", "minimum", "nearest", "relu", "select", "sigmoid", "softplus", "sqrt",
-    "tanh", "unicode", "vector",
+    "group_norm", "latex", "layer_norm", "log", "maximum", "minimum", "nearest", "relu", "select", "sigmoid",
+    "softplus", "sqrt", "tanh", "unicode", "vector",
 ]  # fmt: skip

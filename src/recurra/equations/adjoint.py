@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from recurra.equations.cell import Traced
 from recurra.equations.errors import CellError
 from recurra.equations.graph import Graph, Node, Rate, Width, ancestors, broaden
-from recurra.equations.language import row_sum, sum_nodes
+from recurra.equations.language import row_sum, spread, sum_nodes
 
 Key = tuple[str, str]
 """What a gradient belongs to: ("input" | "static" | "state" | "parameter", name)."""
@@ -53,10 +53,14 @@ def derivative(node: Node, d: Node) -> list[tuple[Node, Node]]:
                 (args[1], g.pointwise("select", args[0], d, zero)),
                 (args[2], g.pointwise("select", args[0], zero, d)),
             ]
-        case "row_sum" | "broaden":
-            return [(args[0], d)]
+        case "row_sum":
+            return [(args[0], spread(d, args[0].width))]
         case "row_dot":
+            d = spread(d, args[0].width)
             return [(args[0], d * args[1]), (args[1], d * args[0])]
+        case "broaden":
+            groups = args[0].width
+            return [(args[0], d if groups == 1 else row_sum(d, int(groups)))]
         case "detach" | "greater" | "share":
             return []
         case _:

@@ -103,6 +103,21 @@ class Node:
 Operand = Node | float | int
 
 
+@dataclass(frozen=True)
+class Norm:
+    """A normalisation over the columns, whose arithmetic is in the graph like any other: for printing alone.
+
+    Attributes:
+        parts: all that is normalised jointly.
+        results: what it gives for each.
+        groups: of how many parts of the columns each is normalised by itself.
+    """
+
+    parts: tuple[Node, ...]
+    results: tuple[Node, ...]
+    groups: int
+
+
 class Graph:
     """Nodes, each distinct expression once.
 
@@ -110,15 +125,14 @@ class Graph:
         nodes: all of them, operands first.
         parameters: the learned arrays by name, in the order of their first use.
         affines: matrices and bias of each named affine.
-        norms: what a layer norm gave → (all that it normalised jointly, all that it gave). Only printing asks for it:
-            the arithmetic of a norm is in the graph like any other.
+        norms: what a normalisation gave → what it was.
     """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.parameters: dict[str, Parameter] = {}
         self.affines: dict[str, tuple[tuple[str, ...], str | None]] = {}
-        self.norms: dict[Node, tuple[tuple[Node, ...], tuple[Node, ...]]] = {}
+        self.norms: dict[Node, Norm] = {}
         self._table: dict[Hashable, Node] = {}
 
     def node(
@@ -235,7 +249,7 @@ def part(width: Width, parts: int) -> Width:
         name, known = parted(width)
         return f"{name}/{known * parts}"
     if width % parts:
-        raise CellError(f"{width} columns cannot be parted into {parts} blocks", "Choose a number that divides them")
+        raise CellError(f"{width} columns cannot be parted into {parts} parts", "Choose a number that divides them")
     return width // parts
 
 
@@ -253,7 +267,7 @@ def columns(width: Width, sizes: Mapping[str, int]) -> int:
     name, parts = parted(width)
     size = sizes[name]
     if size % parts:
-        raise ValueError(f"{name} = {size} cannot be parted into {parts} equal blocks; choose a multiple of {parts}")
+        raise ValueError(f"{name} = {size} cannot be parted into {parts} equal parts; choose a multiple of {parts}")
     return size // parts
 
 
@@ -280,5 +294,5 @@ def ancestors(roots: Iterable[Node]) -> list[Node]:
 
 
 def broaden(node: Node, width: Width) -> Node:
-    """A value of width 1 repeated over `width` columns."""
+    """A value repeated over `width` columns: each of its own, of which there is one or a few, over an equal part."""
     return node if node.width == width else node.graph.node("broaden", (node,), width=width, memory=node.memory)

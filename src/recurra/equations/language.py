@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from recurra.equations.errors import CellError
-from recurra.equations.graph import Graph, Node, Operand, Parameter, Rate, Width, part
+from recurra.equations.graph import Graph, Node, Norm, Operand, Parameter, Rate, Width, broaden, part
 
 Value = Any
 """A symbol while a cell is traced, an array while it is run."""
@@ -35,7 +35,7 @@ class Interpreter(Protocol):
 
     def vector(self, name: str, width: Width, initial: float | None) -> Value: ...
 
-    def layer_norm(self, parts: tuple[Value, ...], name: str, epsilon: float) -> tuple[Value, ...]: ...
+    def norm(self, parts: tuple[Value, ...], name: str, groups: int, epsilon: float) -> tuple[Value, ...]: ...
 
 
 _active: ContextVar[Interpreter] = ContextVar("interpreter")
@@ -149,8 +149,13 @@ def layer_norm(value: Value, name: str, *, epsilon: float = 1e-5) -> Value:
     A tuple is normalised jointly, one mean and variance over all its columns, and comes back as a tuple.
     """
     if isinstance(value, tuple):
-        return interpreter().layer_norm(cast(tuple[Value, ...], value), name, epsilon)
-    return interpreter().layer_norm((value,), name, epsilon)[0]
+        return interpreter().norm(cast(tuple[Value, ...], value), name, 1, epsilon)
+    return interpreter().norm((value,), name, 1, epsilon)[0]
+
+
+def group_norm(value: Value, name: str, *, groups: int, epsilon: float = 1e-5) -> Value:
+    """Layer norm of each of `groups` equal parts of the columns by itself (Wu & He 2018); a gain and shift a column."""
+    return interpreter().norm((value,), name, groups, epsilon)[0]
 
 
 class Tracer:
@@ -212,32 +217,39 @@ class Tracer:
         self.graph.parameter(Parameter(name, role, (width,), initial))
         return self.graph.leaf("parameter", name, width, Rate.ONCE)
 
-    def layer_norm(self, parts: tuple[Operand, ...], name: str, epsilon: float) -> tuple[Node, ...]:
+    def norm(self, parts: tuple[Operand, ...], name: str, groups: int, epsilon: float) -> tuple[Node, ...]:
         graph = self.graph
+        if groups < 1:
+            raise CellError(f"the norm {name!r} has {groups} groups", "Give at least one group")
         nodes = tuple(map(graph.wrap, parts))
-        share = graph.node("share", attr=tuple(n.width for n in nodes))
-        mean = share * sum_nodes([row_sum(n) for n in nodes])
-        centred = [n - mean for n in nodes]
-        variance = share * sum_nodes([row_dot(c, c) for c in centred])
+        share = graph.node("share", attr=tuple(part(n.width, groups) for n in nodes))
+        mean = share * sum_nodes([row_sum(n, groups) for n in nodes])
+        centred = [n - spread(mean, n.width) for n in nodes]
+        variance = share * sum_nodes([row_dot(c, c, groups) for c in centred])
         scale = 1.0 / self.pointwise("sqrt", variance + epsilon)
         result: list[Node] = []
         for k, (node, c) in enumerate(zip(nodes, centred, strict=True)):
             suffix = name if len(nodes) == 1 else f"{name}{k + 1}"
             gain = self._learned(f"gain_{suffix}", "gain", node.width, 1.0)
             shift = self._learned(f"shift_{suffix}", "shift", node.width, 0.0)
-            result.append(gain * (c * scale) + shift)
-        graph.norms.update(dict.fromkeys(result, (nodes, tuple(result))))
+            result.append(gain * (c * spread(scale, node.width)) + shift)
+        graph.norms.update(dict.fromkeys(result, Norm(nodes, tuple(result), groups)))
         return tuple(result)
 
 
-def row_sum(a: Node) -> Node:
-    """The sum over the columns, a value of width 1."""
-    return a.graph.node("row_sum", (a,), memory=a.memory)
+def row_sum(a: Node, groups: int = 1) -> Node:
+    """The sum over the columns, or over each of equal parts of them: a value with a column for each."""
+    return a.graph.node("row_sum", (a,), width=groups, memory=a.memory)
 
 
-def row_dot(a: Node, b: Node) -> Node:
-    """The sum over the columns of a·b, a value of width 1."""
-    return a.graph.node("row_dot", (a, b), memory=a.memory or b.memory)
+def row_dot(a: Node, b: Node, groups: int = 1) -> Node:
+    """The sum of a·b over the columns, or over each of equal parts of them: a value with a column for each."""
+    return a.graph.node("row_dot", (a, b), width=groups, memory=a.memory or b.memory)
+
+
+def spread(node: Node, width: Width) -> Node:
+    """A value with a column for each part of `width` columns, ready to meet a value of that width."""
+    return node if node.width == 1 else broaden(node, width)
 
 
 def sum_nodes(nodes: list[Node]) -> Node:

@@ -16,6 +16,7 @@ from recurra.equations.program import Program
 from recurra.equations.schedule import Region
 
 _SUM, _PRODUCT, _ATOM = 0, 1, 2
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 @dataclass(frozen=True)
@@ -28,18 +29,29 @@ class Style:
     parameter: Callable[[str], str]
     function: Callable[[str, str], str]
     quotient: Callable[[str, str], str]
+    norm: Callable[[int, str], str]
     equals: str
 
 
 def _unicode_function(name: str, argument: str) -> str:
-    symbols = {"sigmoid": "σ", "sqrt": "√", "layer_norm": "LN"}
+    symbols = {"sigmoid": "σ", "sqrt": "√"}
     return f"{symbols.get(name, name)}({argument})"
+
+
+def _unicode_norm(groups: int, argument: str) -> str:
+    kind = "LN" if groups == 1 else "GN" + str(groups).translate(_SUBSCRIPTS)
+    return f"{kind}({argument})"
+
+
+def _latex_norm(groups: int, argument: str) -> str:
+    kind = r"\mathrm{LN}" if groups == 1 else rf"\mathrm{{GN}}_{{{groups}}}"
+    return rf"{kind}\left({argument}\right)"
 
 
 def _latex_function(name: str, argument: str) -> str:
     if name == "sqrt":
         return rf"\sqrt{{{argument}}}"
-    symbols = {"sigmoid": r"\sigma", "layer_norm": r"\mathrm{LN}", "tanh": r"\tanh", "exp": r"\exp", "log": r"\log"}
+    symbols = {"sigmoid": r"\sigma", "tanh": r"\tanh", "exp": r"\exp", "log": r"\log"}
     symbol = symbols.get(name, rf"\mathrm{{{name}}}")
     return rf"{symbol}\left({argument}\right)"
 
@@ -50,11 +62,12 @@ def _latex_parameter(name: str) -> str:
 
 
 UNICODE = Style(
-    " ⊙ ", "{}ₜ".format, "{}ₜ₋₁".format, str, _unicode_function, lambda a, b: f"{a} / {b}", " = "
+    " ⊙ ", "{}ₜ".format, "{}ₜ₋₁".format, str, _unicode_function, lambda a, b: f"{a} / {b}",
+    _unicode_norm, " = ",
 )  # fmt: skip
 LATEX = Style(
     r" \odot ", "{}_t".format, "{}_{{t-1}}".format, _latex_parameter, _latex_function,
-    lambda a, b: rf"\frac{{{a}}}{{{b}}}", " &= ",
+    lambda a, b: rf"\frac{{{a}}}{{{b}}}", _latex_norm, " &= ",
 )  # fmt: skip
 
 
@@ -98,13 +111,13 @@ class _Writer:
 
     def _parts(self, node: Node) -> tuple[Node, ...]:
         """What a node's expression is written with."""
-        norms = self.cell.traced.graph.norms
-        return norms[node][0] if node in norms else node.args
+        norm = self.cell.traced.graph.norms.get(node)
+        return node.args if norm is None else norm.parts
 
     def _group(self, node: Node) -> tuple[Node, ...]:
         """What one line gives: a node, or all that a joint layer norm makes."""
-        norms = self.cell.traced.graph.norms
-        return norms[node][1] if node in norms else (node,)
+        norm = self.cell.traced.graph.norms.get(node)
+        return (node,) if norm is None else norm.results
 
     def _arguments(self) -> set[str]:
         return {*self.cell.inputs, *self.cell.statics, *self.cell.states}
@@ -143,8 +156,9 @@ class _Writer:
     def body(self, node: Node) -> str:
         """A node's expression."""
         style, args = self.style, node.args
-        if node in self.cell.traced.graph.norms:
-            return style.function("layer_norm", ", ".join(self.text(n) for n in self._parts(node)))
+        norm = self.cell.traced.graph.norms.get(node)
+        if norm is not None:
+            return style.norm(norm.groups, ", ".join(self.text(n) for n in norm.parts))
         match node.op:
             case "constant":
                 return f"{number(node):g}"

@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 from recurra.equations.adjoint import Key, adjoint, leaf_name
 from recurra.equations.cell import Cell, Traced
-from recurra.equations.graph import Node, Parameter, Rate
+from recurra.equations.graph import Node, Parameter, Rate, Width, part
 from recurra.equations.lower import lower
 from recurra.equations.schedule import Schedule, schedule
 
@@ -67,6 +67,12 @@ class Program:
     def diagonal(self) -> tuple[Parameter, ...]:
         """The block-diagonal matrices of several blocks."""
         return tuple(p for p in self.parameters.values() if p.blocks > 1)
+
+    @cached_property
+    def parted(self) -> tuple[Width, ...]:
+        """Parts of widths that must come out whole: the blocks of matrices, and what is normalised by itself."""
+        blocks = [part(p.shape[0], p.blocks) for p in self.diagonal]
+        return (*blocks, *[w for n in self.traced.graph.nodes if n.op == "share" for w in n.attr])
 
     @cached_property
     def inference(self) -> Schedule:

@@ -250,8 +250,8 @@ class _Other:
     def vector(self, name: str, width: Width, initial: float | None) -> Value:
         return self.inner.vector(name, width, initial)
 
-    def layer_norm(self, parts: tuple[Value, ...], name: str, epsilon: float) -> tuple[Value, ...]:
-        return self.inner.layer_norm(parts, name, epsilon)
+    def norm(self, parts: tuple[Value, ...], name: str, groups: int, epsilon: float) -> tuple[Value, ...]:
+        return self.inner.norm(parts, name, groups, epsilon)
 
 
 class _Dropping(_Other):

@@ -35,6 +35,8 @@ class Layer(nn.Module):
         self.design, self.inputs, self.reverse = design, inputs, reverse
         self.stacks = stacks(design.program)
         self.state_sizes = design.state_sizes(inputs)
+        for width in design.program.parted:
+            design.width(width, inputs)  # raises where it is not whole
         for array, names in self.stacks.items():
             rows, *others = (design.width(w, inputs) for w in design.program.parameters[names[0]].shape)
             self.register_parameter(array, nn.Parameter(torch.empty(len(names) * rows, *others)))

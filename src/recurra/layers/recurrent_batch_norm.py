@@ -148,7 +148,7 @@ class _Step:
     def vector(self, name: str, width: Any, initial: float | None) -> Tensor:
         return self.parameters[name]
 
-    def layer_norm(self, parts: Sequence[Any], name: str, epsilon: float) -> tuple[Tensor, ...]:
+    def norm(self, parts: Sequence[Any], name: str, groups: int, epsilon: float) -> tuple[Tensor, ...]:
         names = [name] if len(parts) == 1 else [f"{name}{k + 1}" for k in range(len(parts))]
         return tuple(
             self.parameters[f"gain_{n}"] * self.norms.normalise(self._wrap(p), n, *self.at)
