@@ -11,7 +11,15 @@ from recurra.equations import Cell, CellError, Value, affine, cell, tanh, unicod
 from recurra.equations.graph import columns
 from recurra.equations.printing import equations
 from recurra.equations.program import Program
-from recurra.equations.rewrite import noisy_feedback, projected, projections, resets, teacher_forcing
+from recurra.equations.rewrite import (
+    fed_back,
+    noisy_feedback,
+    projected,
+    projections,
+    resets,
+    scheduled_sampling,
+    teacher_forcing,
+)
 
 SIZES = {"I": 5, "H": 8, "O": 3, "P": 6}
 T, B = 4, 3
@@ -82,39 +90,46 @@ def test_several_inputs_and_a_second_matrix_of_a_kind():
     assert list(Program(rewritten).parameters) == ["W_h", "U_h", "b_h", "W_k", "b_k"]
 
 
-@pytest.mark.parametrize("name", ["jordan", "back_projection"])
+@pytest.mark.parametrize("name", ["jordan", "back_projection", "elman"])
 def test_the_true_output_feeds_back_where_the_mark_says(name: str):
     plain = cells.get(name)
-    forced = teacher_forcing(plain)
-    assert Program(forced).parameters == Program(plain).parameters, "one set of parameters serves both"
-    given = drawn(forced)
-    given["teach"] = torch.zeros(T, B, 1, dtype=torch.float64)
-    assert_same(run(forced, given), run(plain, given))
-    given["teach"] = torch.tensor([1.0, 0.0, 1.0]).double().expand(T, B)[..., None]
-    output, _ = run(forced, given)
+    marked, state = scheduled_sampling(plain), fed_back(plain)
+    assert Program(marked).parameters == Program(plain).parameters, "one set of parameters serves both"
+    given = drawn(marked)
+    true, teach = f"true_{state}", f"teach_{state}"
+    given[teach] = torch.zeros(T, B, 1, dtype=torch.float64)
+    assert_same(run(marked, given), run(plain, given))
+    given[teach] = torch.tensor([1.0, 0.0, 1.0]).double().expand(T, B)[..., None]
+    output, final = run(marked, given)
     states = [given[s] for s in plain.states]
     for t in range(T):
-        read = given["true_y"][t].where(given["teach"][t] > 0, states[-1])
-        one = {**given, "x": given["x"][t : t + 1], **dict(zip(plain.states, [*states[:-1], read], strict=True))}
+        one = {**given, "x": given["x"][t : t + 1], **dict(zip(plain.states, states, strict=True))}
         y, states = run(plain, one)
         torch.testing.assert_close(output[t], y[0], rtol=1e-12, atol=1e-12)
+        states = [*states[:-1], given[true][t].where(given[teach][t] > 0, states[-1])]
+    assert_same((output, final), (output, tuple(states)))
+    forced = {**given, teach: torch.ones(T, B, 1, dtype=torch.float64)}
+    assert_same(run(teacher_forcing(plain), given), run(marked, forced))
 
 
 def test_noise_feeds_back_with_the_output():
     plain = cells.get("jordan")
     given = drawn(noisy_feedback(plain))
-    output, _ = run(noisy_feedback(plain), given)
-    y = given["y"]
+    output, (final,) = run(noisy_feedback(plain), given)
+    read = given["y"]
     for t in range(T):
-        read = y + given["noise_y"][t]
         y = torch.tanh(given["x"][t] @ given["W_h"].T + read @ given["U_h"].T + given["b_h"]) @ given["U_y"].T
         y = y + given["b_y"]
         torch.testing.assert_close(output[t], y, rtol=1e-12, atol=1e-12)
+        read = y + given["noise_y"][t]
+    torch.testing.assert_close(final, read, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("rewrite", [teacher_forcing, noisy_feedback])
+@pytest.mark.parametrize("rewrite", [teacher_forcing, scheduled_sampling, noisy_feedback])
 def test_every_engine_runs_what_feeds_back(rewrite):
     assert check_cell(rewrite(cells.get("back_projection"))).unserved is None
     assert check_cell(resets(rewrite(cells.get("jordan")))).unserved is None
     with pytest.raises(CellError, match="has no state `y`"):
-        rewrite(cells.get("gru"))
+        rewrite(cells.get("gru"), "y")
+    with pytest.raises(CellError, match=r"the output of cell sru is none of its states.*Take a cell such as jordan"):
+        rewrite(cells.get("sru"))

@@ -1,7 +1,7 @@
 """Networks whose output comes back in.
 
-What comes back here is the output that the network predicted. `recurra.equations.rewrite` makes the other kinds of it:
-`teacher_forcing` feeds the true output, or one that was sampled, and `noisy_feedback` a draw around the predicted one.
+What comes back here is the output that the network predicted. With the option `feedback` of a layer it is the true one,
+or a sample.
 """
 
 from recurra.cells.activations import nonlinear

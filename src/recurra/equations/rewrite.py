@@ -148,37 +148,65 @@ def lengths(cell: Cell) -> Cell:
     return _around(cell, "lengths", step, inputs={"alive": 1})
 
 
-def teacher_forcing(cell: Cell, state: str = "y") -> Cell:
-    """Another value feeds back in the place of a state, where the mark says so (Williams & Zipser 1989).
+def teacher_forcing(cell: Cell, state: str | None = None) -> Cell:
+    """The true value feeds back in the place of what the cell made (Williams & Zipser 1989).
 
-    Adds per-step inputs ``true_s`` ``[T, B, W]`` and ``teach`` ``[T, B, 1]`` for the state s: 1 reads the given value,
-    0 what the network made itself. A mark drawn anew for every step is scheduled sampling (Bengio et al. 2015). Writing
-    on, the caller gives the symbol it has sampled from the step before.
+    Adds a per-step input ``true_s`` ``[T, B, W]`` for the state s (None: the one that is the output): its value behind
+    the step, which the next one reads. The output stays what the cell made.
     """
-    _check_state(cell, state)
-    true = f"true_{state}"
+    return _feeding_back(cell, "teacher_forcing", state, ("true",), lambda new, given: given[0])
+
+
+def scheduled_sampling(cell: Cell, state: str | None = None) -> Cell:
+    """The true value feeds back where a mark says so, and else what the cell made (Bengio et al. 2015).
+
+    Adds per-step inputs ``true_s`` ``[T, B, W]``, as `teacher_forcing` does, and ``teach_s`` ``[T, B, 1]``: 1 feeds the
+    true value to the next step, 0 what the cell made.
+    """
+    return _feeding_back(
+        cell, "scheduled_sampling", state, ("true", "teach"), lambda new, given: select(given[1], given[0], new)
+    )
+
+
+def noisy_feedback(cell: Cell, state: str | None = None) -> Cell:
+    """What feeds back is a sample around what the cell made: that, and noise that the caller drew.
+
+    Adds a per-step input ``noise_s`` ``[T, B, W]`` for the state s (None: the one that is the output). The output stays
+    what the cell made; the state is the sample.
+    """
+    return _feeding_back(cell, "noisy_feedback", state, ("noise",), lambda new, given: new + given[0])
+
+
+def fed_back(cell: Cell) -> str:
+    """The state that is the output.
+
+    Raises:
+        CellError: none is.
+    """
+    traced = cell.traced
+    for leaf, new in zip(traced.states, traced.new_states, strict=True):
+        if new is traced.output:
+            return leaf_name(leaf)
+    raise CellError(
+        f"the output of cell {cell.name} is none of its states, so it does not feed back",
+        "Take a cell such as jordan or back_projection, or return the output as a state as well",
+    )
+
+
+def _feeding_back(
+    cell: Cell, name: str, state: str | None, kinds: Sequence[str], feed: Callable[[Value, list[Value]], Value]
+) -> Cell:
+    """The cell with a state whose new value is made from its own and from given ones."""
+    fed = fed_back(cell) if state is None else state
+    _check_state(cell, fed)
+    inputs = {f"{kind}_{fed}": 1 if kind == "teach" else cell.states[fed] for kind in kinds}
 
     def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
-        given, teach = values.pop(true), values.pop("teach")
-        values[state] = select(teach, given, values[state])
-        return cell(**values)
+        given = [values.pop(n) for n in inputs]
+        output, new = cell(**values)
+        return output, tuple(feed(n, given) if s == fed else n for s, n in zip(cell.states, new, strict=True))
 
-    return _around(cell, "teacher_forcing", step, inputs={true: cell.states[state], "teach": 1})
-
-
-def noisy_feedback(cell: Cell, state: str = "y") -> Cell:
-    """What feeds back is a sample around the state: the state and noise that the caller drew.
-
-    Adds a per-step input ``noise_s`` ``[T, B, W]`` for the state s.
-    """
-    _check_state(cell, state)
-    noise = f"noise_{state}"
-
-    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
-        values[state] = values[state] + values.pop(noise)
-        return cell(**values)
-
-    return _around(cell, "noisy_feedback", step, inputs={noise: cell.states[state]})
+    return _around(cell, name, step, inputs=inputs)
 
 
 def projected(cell: Cell) -> Cell:

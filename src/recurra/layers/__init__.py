@@ -5,6 +5,7 @@ from torch.nn import GRUCell, LSTMCell, RNNCell
 
 from recurra.layers.crf import LinearChainCRF
 from recurra.layers.cross_entropy import linear_cross_entropy
+from recurra.layers.feedback import Feedback
 from recurra.layers.initialisation import Initialisation
 from recurra.layers.linear import Linear
 from recurra.layers.normalisation import Normalisation
@@ -17,6 +18,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Feedback",
     "GRUCell",
     "Initialisation",
     "LSTMCell",

@@ -10,6 +10,7 @@ from recurra.equations import Cell
 from recurra.equations.graph import columns
 from recurra.equations.program import Program
 from recurra.equations.rewrite import projected, projections, resets, with_static
+from recurra.layers import feedback
 from recurra.layers.initialisation import Initialisation
 from recurra.layers.normalisation import Normalisation
 from recurra.layers.regularisation import Regularisation
@@ -24,6 +25,7 @@ class Variant:
         projected: the products W x are given.
         regularisation: what is dropped in the loop.
         training: whether it is dropped, or stands at its mean.
+        feedback: what feeds back in place of the predicted output (see :meth:`Feedback.kinds`).
         resets: the state may start anew inside a sequence.
     """
 
@@ -31,6 +33,7 @@ class Variant:
     projected: bool = False
     regularisation: Regularisation | None = None
     training: bool = False
+    feedback: tuple[str, ...] = ()
     resets: bool = False
 
 
@@ -47,6 +50,7 @@ def rewritten(cell: Cell, variant: Variant) -> Program:
         cell = projected(cell)
     if variant.regularisation is not None:
         cell = variant.regularisation.rewrite(cell, training=variant.training)
+    cell = feedback.rewrite(cell, variant.feedback)
     return Program(resets(cell) if variant.resets else cell)
 
 
@@ -114,11 +118,11 @@ class Design:
         """Whether a layer makes the products W x itself."""
         return self.normalisation is not None and self.normalisation.place == "projection"
 
-    def running(self, *, training: bool, resets: bool) -> Program:
-        """The program that a call runs."""
+    def running(self, *, training: bool, resets: bool, fed: tuple[str, ...] = ()) -> Program:
+        """The program that a call runs; `fed` is what feeds back in place of the predicted output."""
         options = self.regularisation
         # One program serves both where nothing is dropped.
-        variant = replace(self._plain, projected=self.projects, regularisation=options, resets=resets)
+        variant = replace(self._plain, projected=self.projects, regularisation=options, feedback=fed, resets=resets)
         return rewritten(self.cell, variant if options is None else replace(variant, training=training))
 
     def width(self, width: str | int, inputs: int | None = None) -> int:

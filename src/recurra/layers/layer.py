@@ -15,6 +15,7 @@ from recurra.engines.widths import Names
 from recurra.equations.program import Program
 from recurra.equations.rewrite import projections
 from recurra.layers.design import Design
+from recurra.layers.feedback import Feedback
 from recurra.layers.normalisation import Norm
 from recurra.layers.parameters import find, stacks
 from recurra.layers.recurrent_batch_norm import GAIN, Inputs, RecurrentBatchNorm
@@ -28,11 +29,12 @@ class Layer(nn.Module):
         design: what it has in common with the others.
         inputs: I, columns of its input.
         reverse: whether each row runs from its own last step to its first.
+        feedback: what feeds back in place of the predicted output; None is that.
     """
 
-    def __init__(self, design: Design, inputs: int, *, reverse: bool) -> None:
+    def __init__(self, design: Design, inputs: int, *, reverse: bool, feedback: Feedback | None = None) -> None:
         super().__init__()
-        self.design, self.inputs, self.reverse = design, inputs, reverse
+        self.design, self.inputs, self.reverse, self.feedback = design, inputs, reverse, feedback
         self.stacks = stacks(design.program)
         self.state_sizes = design.state_sizes(inputs)
         for width in design.program.parted:
@@ -113,9 +115,15 @@ class Layer(nn.Module):
         if self.norms is not None and rows.alive is not None:
             x = torch.where(rows.alive, x, 0.0)  # what is multiplied by a gradient of zero must be a number
         marks = rows.marks(reverse=self.reverse)
-        program = design.running(training=self.training, resets=marks is not None)
+        feedback, fed = self.feedback, ()
+        if feedback is not None:
+            fed = feedback.kinds(training=self.training, taught=rows.teacher is not None)
+        program = design.running(training=self.training, resets=marks is not None, fed=fed)
         arrays = self._arrays_of_call()
         given = {next(iter(design.cell.inputs)): x, **self._masks(x)}
+        if feedback is not None:
+            width = design.width(program.traced.output.width, self.inputs)
+            given |= feedback.inputs(fed, design.cell, x, width, rows.teacher)
         if rows.static is not None:
             given[next(iter(design.program.cell.statics))] = rows.static
         if design.projects:

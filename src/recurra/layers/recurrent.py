@@ -13,6 +13,7 @@ from recurra.engines.sweep import check_engine
 from recurra.equations import Cell
 from recurra.equations.program import Program
 from recurra.layers.design import Design
+from recurra.layers.feedback import Feedback
 from recurra.layers.initialisation import Initialisation
 from recurra.layers.layer import Layer
 from recurra.layers.normalisation import Norm, Normalisation
@@ -44,6 +45,7 @@ class Recurrent(nn.Module):
             output, and else goes without.
         causal: a promise that no output depends on a later input, kept by refusing options that would break it.
         dropout: chance with which an element between two layers is set to zero while training.
+        feedback: what feeds back in place of the predicted output, in the top layer.
         regularisation: what is dropped inside the loop.
         normalisation: what is normalised, and over what.
         initialisation: what parameters start from: uniform in ±1/√H, as in torch.nn, where it says nothing else. A
@@ -68,6 +70,7 @@ class Recurrent(nn.Module):
         residual: bool = False,
         causal: bool = False,
         dropout: float = 0.0,
+        feedback: Feedback | None = None,
         regularisation: Regularisation | None = None,
         normalisation: Normalisation | None = None,
         initialisation: Initialisation | None = None,
@@ -89,12 +92,15 @@ class Recurrent(nn.Module):
             input_size, hidden_size, num_layers, static_size,
         )  # fmt: skip
         self.bidirectional, self.residual, self.causal = bidirectional, residual, causal
-        self.dropout, self.engine = dropout, engine
+        self.feedback, self.dropout, self.engine = feedback, dropout, engine
         self.directions = 2 if bidirectional else 1
         self.output_size = self.directions * self.design.width(self.program.traced.output.width, input_size)
         self._check_stack()
         inputs = [input_size] + [self.output_size] * (num_layers - 1)
-        self.layers = nn.ModuleList(Layer(self.design, i, reverse=False) for i in inputs)
+        fed = [None] * (num_layers - 1) + [feedback]
+        self.layers = nn.ModuleList(
+            Layer(self.design, i, reverse=False, feedback=f) for i, f in zip(inputs, fed, strict=True)
+        )
         self.reverse_layers = nn.ModuleList(Layer(self.design, i, reverse=True) for i in inputs if bidirectional)
         between = normalisation is not None and normalisation.place == "between"
         self.norms = nn.ModuleList(Norm(normalisation, i) for i in inputs[1:] if between)  # type: ignore[arg-type]
@@ -118,6 +124,14 @@ class Recurrent(nn.Module):
             raise ValueError("normalisation between layers needs two of them; take place='projection', or stack layers")
         if norm is not None and norm.place == "recurrent" and self.engine == "native":
             raise ValueError("batch normalisation inside the loop runs step by step; take engine='auto' or 'eager'")
+        if self.feedback is not None:
+            self.feedback.check(self.cell)
+            if self.bidirectional or self.residual:
+                option = "bidirectional" if self.bidirectional else "residual"
+                raise ValueError(
+                    f"feedback with {option}=True: the output of these layers is not what feeds back; leave one of the "
+                    "two out"
+                )
         obstacle = self._looks_ahead()
         if self.causal and obstacle is not None:
             raise ValueError(f"causal=True promises that no output depends on a later input, but {obstacle}")
@@ -166,6 +180,8 @@ class Recurrent(nn.Module):
     def extra_repr(self) -> str:
         plain = {"num_layers": 1, "static_size": 0, "bidirectional": False, "residual": False, "causal": False}
         changed = [f", {n}={getattr(self, n)}" for n, default in plain.items() if getattr(self, n) != default]
+        if self.feedback is not None:
+            changed.append(f", feedback={self.feedback}")
         return (
             f"{self.cell.name}, {self.input_size}, {self.hidden_size}{''.join(changed)}, "
             f"dropout={self.dropout}, engine={self.engine!r}"
@@ -192,6 +208,7 @@ class Recurrent(nn.Module):
         *,
         resets: Tensor | None = None,
         static: Tensor | None = None,
+        teacher: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Run over a sequence.
 
@@ -202,6 +219,7 @@ class Recurrent(nn.Module):
                 a row's end is never read.
             resets: where a row starts anew, bool ``[B, T]``: before this step its state returns to the initial state.
             static: what every layer reads at every step beside its input, ``[B, S]``.
+            teacher: the true output of each step, ``[B, T, O]``, which the step after it reads (see :class:`Feedback`).
 
         Returns:
             Output of the top layer ``[B, T, H]`` (``[B, T, 2H]`` in both directions), zeros behind a row's end, and the
@@ -221,7 +239,8 @@ class Recurrent(nn.Module):
         if 0 in x.shape[:2]:
             raise ValueError(f"input has shape {list(x.shape)}; expected at least one row and one step")
         self._check_static(x, static)
-        given = rows(x, lengths, resets, static)
+        self._check_teacher(x, teacher)
+        given = rows(x, lengths, resets, static, teacher)
         starts = self._starts(x, state)
         values, finals = x.transpose(0, 1), []
         for k in range(self.num_layers):
@@ -258,6 +277,21 @@ class Recurrent(nn.Module):
             shape = f"of shape {list(static.shape)}" if isinstance(static, Tensor) else "missing"
             raise ValueError(f"the static input is {shape}; expected [B, S] = {[x.shape[0], self.static_size]}")
 
+    def _check_teacher(self, x: Tensor, teacher: Tensor | None) -> None:
+        wanted = self.feedback is not None and self.feedback.true > 0.0
+        if teacher is None:
+            if wanted and self.training:
+                raise ValueError("while training these layers feed back true outputs; give them: teacher=[B, T, O]")
+            return
+        if not wanted:
+            raise ValueError("true outputs are given to layers that feed back none; make them with Feedback(true=1.0)")
+        expected = [*x.shape[:2], self.output_size]
+        if list(teacher.shape) != expected or teacher.dtype != x.dtype:
+            given, kind = (str(t.dtype).removeprefix("torch.") for t in (teacher, x))
+            raise ValueError(
+                f"the true outputs are {given} {list(teacher.shape)}; expected {kind} [B, T, O] = {expected}"
+            )
+
     def _starts(self, x: Tensor, state: State | None) -> list[State | None]:
         """The state of each layer in the order of :meth:`_in_order`."""
         names, count = self.cell.states, self.num_layers * self.directions
@@ -274,8 +308,10 @@ class Recurrent(nn.Module):
                 raise ValueError(f"state {name} has shape {list(s.shape)}; expected {letters} = {expected}")
         return [tuple(s[k] for s in state) for k in range(count)]
 
-    def step(self, x: Tensor, state: State | None = None, static: Tensor | None = None) -> tuple[Tensor, State]:
-        """One step: input ``[B, I]``, state and static input ``[B, S]`` to output ``[B, H]`` and new state.
+    def step(
+        self, x: Tensor, state: State | None = None, static: Tensor | None = None, teacher: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """One step: input ``[B, I]``, state, static input ``[B, S]`` and true output ``[B, O]`` to output, new state.
 
         Raises:
             ValueError: an output of these layers depends on later inputs, or a step on its place in the sequence.
@@ -288,7 +324,8 @@ class Recurrent(nn.Module):
             obstacle = "batch normalisation inside the loop needs to know which step it is: run whole sequences"
         if obstacle is not None:
             raise ValueError(f"these layers cannot run step by step: {obstacle}")
-        output, after = self(x.unsqueeze(1), state, static=static)
+        teacher = None if teacher is None else teacher.unsqueeze(1)
+        output, after = self(x.unsqueeze(1), state, static=static, teacher=teacher)
         return output[:, 0], after
 
 

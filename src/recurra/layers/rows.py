@@ -19,12 +19,14 @@ class Rows:
         lengths: steps of each row, int64 ``[B]`` on the CPU; None is T for all.
         resets: where a row starts anew, bool ``[T, B]``; None is nowhere.
         static: what is fed at every step, ``[B, S]``, or None.
+        teacher: the true outputs, ``[T, B, O]``, or None.
     """
 
     input: Tensor
     lengths: Tensor | None
     resets: Tensor | None
     static: Tensor | None
+    teacher: Tensor | None
 
     @cached_property
     def alive(self) -> Tensor | None:
@@ -48,7 +50,13 @@ class Rows:
         return marks.to(self.input.dtype)
 
 
-def rows(x: Tensor, lengths: Tensor | Sequence[int] | None, resets: Tensor | None, static: Tensor | None) -> Rows:
+def rows(
+    x: Tensor,
+    lengths: Tensor | Sequence[int] | None,
+    resets: Tensor | None,
+    static: Tensor | None,
+    teacher: Tensor | None = None,
+) -> Rows:
     """Checks what a call gives, batch first, beside its input ``[B, T, I]``.
 
     Raises:
@@ -71,4 +79,10 @@ def rows(x: Tensor, lengths: Tensor | Sequence[int] | None, resets: Tensor | Non
     if resets is not None and (resets.dtype is not torch.bool or resets.shape != x.shape[:2]):
         kind = str(resets.dtype).removeprefix("torch.")
         raise ValueError(f"resets are {kind} {list(resets.shape)}; expected bool [B, T] = {[batch, steps]}")
-    return Rows(x.transpose(0, 1), lengths, None if resets is None else resets.T, static)
+    return Rows(
+        x.transpose(0, 1),
+        lengths,
+        None if resets is None else resets.T,
+        static,
+        None if teacher is None else teacher.transpose(0, 1),
+    )

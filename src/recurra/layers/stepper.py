@@ -36,7 +36,7 @@ class Stepper:
 
     Raises:
         ValueError: batch or threads is below 1, the layers need more than the step before (both directions,
-            normalisation outside the cell), or the native engine does not run them.
+            normalisation outside the cell), they feed back noise, or the native engine does not run them.
     """
 
     def __init__(self, recurrent: Recurrent, batch: int = 1, *, threads: int | None = None) -> None:
@@ -47,6 +47,8 @@ class Stepper:
             raise ValueError("layers in both directions need the whole sequence; a stepper runs bidirectional=False")
         if recurrent.design.normalisation is not None:
             raise ValueError("a stepper does not run normalisation outside the cell; use Recurrent.step")
+        if recurrent.feedback is not None and recurrent.feedback.noise:
+            raise ValueError("a stepper draws no noise, which these layers feed back; use Recurrent.step")
         self.recurrent, self.batch = recurrent, batch
         self._threads = torch.get_num_threads() if threads is None else threads
         count, width = recurrent.num_layers, recurrent.output_size
