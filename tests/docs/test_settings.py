@@ -48,5 +48,6 @@ def test_links_lead_somewhere(path: Path):
 def test_settings_named_on_a_page_exist(path: Path, script):
     known = {setting.key for schema in script.PAGES.values() for setting in script.settings(schema)}
     groups = "|".join({key.partition(".")[0] for key in known if "." in key})
-    named = set(re.findall(rf"`((?:{groups})\.[a-z_]+)\b(?!\()", path.read_text(encoding="utf-8")))
+    keys = re.findall(rf"`((?:{groups})\.[a-z_]+(?:\.[A-Z]+)?)\b(?!\()", path.read_text(encoding="utf-8"))
+    named = {re.sub(r"\.[A-Z]+$", ".NAME", key) for key in keys}
     assert named <= known | {"model.safetensors"}

@@ -9,7 +9,7 @@ import torch
 from recurra.data import DataError, Vocabulary
 from recurra.decoding import Sampler
 from recurra.models import LanguageModel
-from recurra.tasks.config import TrainConfig
+from recurra.tasks.config import ConfigError, TrainConfig
 from recurra.tasks.lm import LanguageModelling
 from recurra.tasks.lm_config import LanguageModellingConfig, ModelConfig, TextConfig
 
@@ -121,6 +121,22 @@ def test_the_loss_is_the_mean_over_the_targets(task):
         picked = log_probabilities[real].gather(1, batch.targets[real][:, None])
         torch.testing.assert_close(loss, -picked.mean())
         assert loss.requires_grad and state[0].shape == (1, 2, 8)
+
+
+@pytest.mark.parametrize(("cell", "name"), [("projected_lstm", "P"), ("jordan", "O"), ("back_projection", "O")])
+def test_widths_that_a_cell_has_beside_its_units(corpus, cell, name):
+    config = settings(corpus)
+    config.model.cell = cell
+    task = LanguageModelling.open(config)
+    with pytest.raises(
+        ConfigError, match=rf"the cell {cell} has a width {name} beside its units: set model.widths.{name}"
+    ):
+        task.model()
+    config.model.widths = {name: 5}
+    assert task.model().recurrent.output_size == 5
+    config.model.widths["Q"] = 3
+    with pytest.raises(ConfigError, match=rf"model.widths.Q: the cell {cell} has no such width.*it has {name}"):
+        task.model()
 
 
 def test_validation_leaves_the_model_and_the_random_numbers_alone(task):

@@ -34,6 +34,7 @@ def test_settings_come_from_keys():
         ("text.minimum_count=0", r"text\.minimum_count"),
         ("text.maximum_size=1", r"text\.maximum_size"),
         ("model.hidden=0", r"model\.hidden"),
+        ("model.widths.P=0", r"model\.widths\.P=0"),
         ("model.dropout=1.5", r"model\.dropout"),
         ("model.init=0", r"model\.init=0 .*above 0"),
     ],

@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from recurra.tasks.config import ConfigError, OptimizerConfig, TrainConfig
 from recurra.training.config import build_config, read_recipe, settings, split_word, write_config
@@ -13,6 +14,7 @@ class Config:
     data: str = field(default="", metadata={"help": "file or folder to learn from"})
     run: str | None = None
     tied: bool = False
+    sizes: dict[str, int] = field(default_factory=dict, metadata={"help": "of parts, by name"})
     train: TrainConfig = field(default_factory=TrainConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
@@ -22,6 +24,17 @@ def test_words_overrule_the_recipe_and_the_recipe_the_defaults():
     config = build_config(Config, recipe, ["train.steps=200", "optimizer.lr=1e-3", "run=null", "tied=true"])
     assert (config.data, config.train.batch, config.train.steps, config.train.bptt) == ("a.txt", 7, 200, 64)
     assert (config.optimizer.lr, config.run, config.tied) == (1e-3, None, True)
+
+
+def test_names_that_are_free_to_choose():
+    config = build_config(Config, {"sizes": {"left": 3}}, ["sizes.right=4"])
+    assert config.sizes == {"left": 3, "right": 4}
+    assert build_config(Config, dict(OmegaConf.create(write_config(config)))).sizes == config.sizes
+    assert {setting.key: setting.kind for setting in settings(Config)}["sizes.NAME"] == "a whole number"
+    with pytest.raises(ConfigError, match=r"sizes.left=wide: expected a whole number \(of parts, by name\)"):
+        build_config(Config, None, ["sizes.left=wide"])
+    with pytest.raises(ConfigError, match=r"there is no setting 'size.left'; did you mean 'sizes.NAME'"):
+        build_config(Config, None, ["size.left=3"])
 
 
 def test_text_stays_as_it_is_typed():

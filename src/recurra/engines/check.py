@@ -103,7 +103,7 @@ def check_cell(cell: str | Cell, *, widths: Mapping[str, int] | None = None, see
     cell = cells.get(cell) if isinstance(cell, str) else cell
     program = Program(cell)
     report = CellReport(cell.name)
-    for trial in _trials(cell, widths or {}):
+    for trial in _trials(program, widths or {}):
         numbers = _Numbers(program, trial, torch.Generator().manual_seed(seed))
         exact = numbers.results("eager", torch.float64)
         endless = {f"final {s}" for s, start in cell.initial.items() if math.isinf(start)}
@@ -134,11 +134,11 @@ def check_cell(cell: str | Cell, *, widths: Mapping[str, int] | None = None, see
     return report
 
 
-def _trials(cell: Cell, widths: Mapping[str, int]) -> Iterator[Trial]:
+def _trials(program: Program, widths: Mapping[str, int]) -> Iterator[Trial]:
     def sizes(start: int, step: int = 2) -> dict[str, int]:
         """A size for each named width, each another one, all multiples of the parts they are divided into."""
         found = {"I": 1, "H": 1}
-        for width in _widths_of(cell):
+        for width in program.widths:
             name, parts = parted(width)
             found[name] = math.lcm(found.get(name, 1), parts)
         return {name: parts * -(-(start + step * k) // parts) for k, (name, parts) in enumerate(found.items())}
@@ -150,13 +150,6 @@ def _trials(cell: Cell, widths: Mapping[str, int]) -> Iterator[Trial]:
     yield Trial(3, 2, {**{name: 16 * size for name, size in sizes(1).items()}, **widths})
     yield Trial(5, 4, sizes(3), lengths=(5, 0, 1, 3))
     yield Trial(5, 4, sizes(3), lengths=(2, 5, 0, 4), reverse=True)
-
-
-def _widths_of(cell: Cell) -> list[str]:
-    program = Program(cell)
-    shapes = [*[p.shape for p in program.parameters.values()], program.parted]
-    named = [*cell.inputs.values(), *cell.statics.values(), *cell.states.values(), *(w for s in shapes for w in s)]
-    return [w for w in named if isinstance(w, str)]
 
 
 def _distance(a: Tensor, b: Tensor) -> float:

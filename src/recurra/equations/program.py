@@ -75,6 +75,14 @@ class Program:
         return (*blocks, *[w for n in self.traced.graph.nodes if n.op == "share" for w in n.attr])
 
     @cached_property
+    def widths(self) -> tuple[str, ...]:
+        """Every named width, as it is written: ``"H"``, ``"H/4"``."""
+        cell = self.cell
+        shapes = [*[p.shape for p in self.parameters.values()], self.parted]
+        declared = [cell.inputs.values(), cell.statics.values(), cell.states.values(), *shapes]
+        return tuple(dict.fromkeys(w for group in declared for w in group if isinstance(w, str)))
+
+    @cached_property
     def inference(self) -> Schedule:
         """The forward pass that saves nothing."""
         return self._forward({})

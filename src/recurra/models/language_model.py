@@ -1,6 +1,6 @@
 """A recurrent language model: the next token from all tokens before it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -34,6 +34,7 @@ class LanguageModel(nn.Module):
         cell: str = "lstm",
         embedding: int = 128,
         hidden: int = 256,
+        widths: Mapping[str, int] | None = None,
         layers: int = 1,
         dropout: float = 0.0,
         tied: bool = False,
@@ -46,6 +47,7 @@ class LanguageModel(nn.Module):
             cell: name of the recurrent cell.
             embedding: width of the embedding.
             hidden: width of each recurrent layer, H.
+            widths: columns of what else the cell has a width for, such as ``{"P": 64}`` of a projection.
             layers: number of recurrent layers, L.
             dropout: chance that a value is set to zero in training, from 0 up to, not including, 1.
             tied: whether the output layer shares the embedding's weight.
@@ -73,6 +75,7 @@ class LanguageModel(nn.Module):
             embedding,
             hidden,
             num_layers=layers,
+            widths=widths,
             causal=True,
             dropout=dropout,
             initialisation=Initialisation(bound=init),

@@ -4,11 +4,14 @@ Plain dataclasses, so that a file, a command line and Python all fill the same f
 its unit and what the default does in `metadata["help"]`; `__post_init__` refuses values that cannot be meant.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from recurra import cells
 from recurra.equations import nearest
+from recurra.equations.graph import parted
+from recurra.equations.program import Program
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "cosine", "step", "plateau", "zaremba")
@@ -25,6 +28,21 @@ class ConfigError(ValueError):
 def setting(default: Any, text: str) -> Any:
     """A dataclass field with its `default` and a `text` of help: meaning, unit, what the default does."""
     return field(default=default, metadata={"help": text})
+
+
+def require_widths(cell: str, widths: Mapping[str, int]) -> None:
+    """Raise a ConfigError unless `widths`, set as `model.widths`, are those that the cell has beside I and H.
+
+    Raises CellError where the cell is unknown.
+    """
+    known = {parted(w)[0] for w in Program(cells.get(cell)).widths} - {"I", "H"}
+    for name in sorted(known - widths.keys()):
+        raise ConfigError(f"the cell {cell} has a width {name} beside its units: set model.widths.{name}=64")
+    for name in sorted(widths.keys() - known):
+        raise ConfigError(
+            f"model.widths.{name}: the cell {cell} has no such width; beside its units it has "
+            f"{', '.join(sorted(known)) or 'none'}"
+        )
 
 
 def require_choice(key: str, value: str, choices: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ from recurra.data import Batch, Corpus, DataError, TextStream, Vocabulary, build
 from recurra.decoding import Sampler, sample
 from recurra.models import LanguageModel
 from recurra.tasks.base import Task, Use
+from recurra.tasks.config import require_widths
 from recurra.tasks.lm_config import LanguageModellingConfig
 from recurra.tasks.lm_scoring import line_nats, text_nats
 from recurra.tasks.scoring import evaluating
@@ -144,13 +145,20 @@ class LanguageModelling(Task):
     # -- model and loss ----------------------------------------------------------------------------------------------
 
     def model(self) -> LanguageModel:
-        """A new model over the vocabulary. Raises ValueError where the cell is unknown."""
+        """A new model over the vocabulary.
+
+        Raises:
+            ValueError: the cell is unknown.
+            ConfigError: a width of the cell is not given, or one is given that it does not have.
+        """
         settings = self.config.model
+        require_widths(settings.cell, settings.widths)
         return LanguageModel(
             len(self.vocabulary),
             cell=settings.cell,
             embedding=settings.embedding,
             hidden=settings.hidden,
+            widths=settings.widths,
             layers=settings.layers,
             dropout=settings.dropout,
             tied=settings.tied,

@@ -14,6 +14,10 @@ class ModelConfig:
         "the recurrent cell: one that `recurra cells` lists, options in brackets, or FILE.py:NAME, one of your own",
     )
     hidden: int = setting(256, "width of each recurrent layer, in units")
+    widths: dict[str, int] = field(
+        default_factory=dict,
+        metadata={"help": "what else the cell has a width for, by its name: model.widths.P=64 for projected_lstm"},
+    )
     layers: int = setting(1, "number of recurrent layers")
     embedding: int = setting(128, "width of the embedding, in units")
     dropout: float = setting(
@@ -25,6 +29,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("hidden", "layers", "embedding"):
             require_range(f"model.{name}", getattr(self, name), 1)
+        for name, size in self.widths.items():
+            require_range(f"model.widths.{name}", size, 1)
         require_range("model.dropout", self.dropout, 0, 0.99)
         if self.init is not None and self.init <= 0:
             raise ConfigError(f"model.init={self.init:g} is out of range: it must be above 0, or null")

@@ -34,6 +34,9 @@ RESUMABLE = (
 # What ends a run.
 LIMITS = ("train.steps", "train.epochs", "train.seconds")
 
+# Stands for the names that a group of settings leaves to whoever sets them: `model.widths.NAME`.
+_ANY = "NAME"
+
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -67,13 +70,13 @@ def build_config(schema: type[C], recipe: Mapping[str, Any] | None = None, words
     values.update(given)
     config = OmegaConf.structured(schema)
     for key, value in values.items():
-        if key not in known:
+        setting = known.get(key) or known.get(f"{key.rpartition('.')[0]}.{_ANY}")
+        if setting is None:
             mend = _nearest_key(key, known) or "; `recurra train --settings` lists them all"
             raise ConfigError(f"there is no setting {key!r}{mend}")
         try:
-            OmegaConf.update(config, key, _parse(value, known[key]))
+            OmegaConf.update(config, key, _parse(value, setting))
         except (OmegaConfBaseException, YAMLError) as error:
-            setting = known[key]
             raise ConfigError(f"{key}={value}: expected {setting.kind} ({setting.help})") from error
     try:
         return OmegaConf.to_object(config)  # type: ignore[return-value] - the structured type is `schema`
@@ -109,10 +112,13 @@ def _settings(group: Any, prefix: str) -> Iterator[Setting]:
     kinds = get_type_hints(type(group))
     for field in dataclasses.fields(group):
         default = getattr(group, field.name)
+        help = field.metadata.get("help", "")
         if dataclasses.is_dataclass(default):
             yield from _settings(default, f"{prefix}{field.name}.")
+        elif isinstance(default, dict):
+            _, kind = get_args(kinds[field.name])
+            yield Setting(f"{prefix}{field.name}.{_ANY}", _kind(kind), "", help)
         else:
-            help = field.metadata.get("help", "")
             yield Setting(f"{prefix}{field.name}", _kind(kinds[field.name]), default, help)
 
 
