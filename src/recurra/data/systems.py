@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from recurra.data.builtin import PREFIX
 from recurra.data.errors import DataError
 from recurra.data.series import Series
-
-PREFIX = "builtin:"
 
 # The forced pendulum: θ″ = −g/l sin θ − c θ′ + u, in steps of 0.1 s.
 _GRAVITY, _FRICTION, _STEP, _INNER = 4.0, 0.8, 0.1, 4
