@@ -20,8 +20,8 @@ from recurra.deploy.bench.timing import multiply_add_peak, one_core_taken, read_
 from recurra.deploy.doctor import processor
 from recurra.engines import library
 
-# Of the largest value, to which contenders must agree: in float32, gradients through a hundred normalised steps of torch's
-# own operations are up to two thousandths off those in float64.
+# Of the largest value, to which contenders must agree: in float32, gradients through a hundred normalised steps of
+# torch's own operations are up to two thousandths off those in float64.
 _TOLERANCE = 1e-2
 _LIBRARIES = ("recurra", "torch", "jax", "onnxruntime")
 _STREAM_MEGABYTES = 64.0  # far beyond the second-level caches
