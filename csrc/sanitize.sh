@@ -15,8 +15,9 @@ cmake --build "$build" --parallel 2
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 "$build/check"
 
-# Python and torch are not built with the sanitizer: it has to be loaded before them, and their leaks are not ours.
+# Python and torch are not built with the sanitizer: it has to be loaded before them, and their leaks are not ours. What is
+# freed is held back for a while, but not for so long that tests see memory grow.
 compiler=$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt")
 LD_PRELOAD="$("$compiler" -print-file-name=libasan.so) $("$compiler" -print-file-name=libstdc++.so)" \
-ASAN_OPTIONS=detect_leaks=0 RECURRA_LIBRARY="$build/librecurra.so" \
+ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=8 RECURRA_LIBRARY="$build/librecurra.so" \
 "$python" -m pytest -p no:cacheprovider "$@"
