@@ -15,53 +15,66 @@ NUMBERS: dict[str, Any] = {"dtype": torch.float32, "device": torch.device("cpu")
 """What the native engine computes with, whatever torch's defaults are set to."""
 
 
+_LITTLE = 1 << 21  # floats
+
+
 class _Pool:
-    """Memory that is free, never more than was in use at once."""
+    """Memory that is free: little, or at most three times what was in use at once.
+
+    To take what is there, and to give it back, is a single step of Python and needs no lock.
+    """
 
     def __init__(self) -> None:
-        self._in_use = 0  # floats, as are the next two
+        self._free: dict[int, list[Tensor]] = {}  # by size
+        self._held = 0  # floats of all blocks, in use or free
         self.clear()
 
     def clear(self) -> None:
         """Forget what is free."""
-        self._lock = threading.RLock()  # a block may be given back while another is taken: the garbage collector does
-        self._free: dict[int, list[Tensor]] = {}  # by size, that which was given back last behind the others
-        self._most_in_use, self._idle = self._in_use, 0
+        self._held -= self._idle()
+        self._free.clear()
+        self._most_in_use = 0
+        self._lock = (
+            threading.Lock()
+        )  # another thread may hold the old one at a fork, and does not live on to let it go
 
     def take(self, size: int) -> Tensor:
-        with self._lock:
-            self._in_use += size
-            self._most_in_use = max(self._most_in_use, self._in_use)
-            blocks = self._free.get(size)
-            if blocks:
-                self._idle -= size
-                return blocks.pop()
-        with torch.inference_mode(False):  # it may be used again where torch lets nobody change an inference tensor
-            return torch.empty(size, **NUMBERS)
+        blocks = self._free.get(size)
+        tensor = _last(blocks) if blocks else None
+        return self._new(size) if tensor is None else tensor
 
     def give_back(self, tensor: Tensor) -> None:
-        size = tensor.numel()
-        with self._lock:
-            self._in_use -= size
-            self._idle += size
-            blocks = self._free.pop(size, [])
-            blocks.append(tensor)
-            self._free[size] = blocks
-            while self._idle > self._most_in_use:
-                oldest = next(iter(self._free))
-                if self._free[oldest]:
-                    self._free[oldest].pop()
-                    self._idle -= oldest
-                else:
-                    del self._free[oldest]
+        self._free.setdefault(tensor.numel(), []).append(tensor)
 
     def leave(self, tensor: Tensor) -> None:
         """A block that was taken does not come back."""
         with self._lock:
-            self._in_use -= tensor.numel()
+            self._held -= tensor.numel()
+
+    def _idle(self) -> int:
+        return sum(size * len(blocks) for size, blocks in list(self._free.items()))
+
+    def _new(self, size: int) -> Tensor:
+        with self._lock:
+            idle = self._idle()
+            self._held += size
+            self._most_in_use = max(self._most_in_use, self._held - idle)
+            for other, blocks in list(self._free.items()):
+                # A forward and a backward pass leave up to twice as much between them.
+                while idle > max(2 * self._most_in_use, _LITTLE) and _last(blocks) is not None:
+                    idle, self._held = idle - other, self._held - other
+        with torch.inference_mode(False):  # it may be used again where torch lets nobody change an inference tensor
+            return torch.empty(size, **NUMBERS)
 
     def __iter__(self) -> Iterator[Tensor]:
-        return iter([tensor for blocks in self._free.values() for tensor in blocks])
+        return iter([tensor for blocks in list(self._free.values()) for tensor in blocks])
+
+
+def _last(blocks: list[Tensor]) -> Tensor | None:
+    try:
+        return blocks.pop()
+    except IndexError:  # another thread was faster, or there is none
+        return None
 
 
 class Block:
@@ -123,5 +136,4 @@ def poison(value: float) -> None:
         tensor.fill_(value)
 
 
-# Another thread may hold the lock at the moment of a fork, and does not live on to let it go.
 os.register_at_fork(after_in_child=forget)
