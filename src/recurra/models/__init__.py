@@ -1,6 +1,7 @@
 """The ways of using a recurrent network, as torch modules."""
 
 from recurra.models.classifier import Classifier, RecurrentBody
+from recurra.models.condition import Condition
 from recurra.models.forecaster import Forecast, Forecaster, Way
 from recurra.models.inputs import SymbolInput, VectorInput
 from recurra.models.language_model import LanguageModel
@@ -13,6 +14,7 @@ from recurra.models.tagger import Spelling, Tagger, TokenInput, Tokens
 __all__ = [
     "Bag",
     "Classifier",
+    "Condition",
     "DelayMemory",
     "Forecast",
     "Forecaster",

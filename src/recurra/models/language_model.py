@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recurra.layers import Initialisation, Recurrent, State, Stepper, linear_cross_entropy
+from recurra.models.condition import Condition
 
 Step = Callable[[Tensor, State | None], tuple[Tensor, State, dict[str, Tensor]]]
 """What `LanguageModel.step` is."""
@@ -25,6 +26,9 @@ class LanguageModel(nn.Module):
     With `tied`, the output layer's weight is the embedding matrix itself (Press & Wolf 2016; Inan et al. 2016), and
     only its bias is a parameter of its own. Where the recurrent output and the embedding differ in width, a learned
     projection without bias brings the output to the embedding's width first.
+
+    With a `condition`, every recurrent layer reads a vector for the whole text beside its input, at every step. It is
+    given as `static` [B, S], which `condition` computes; for decoding it travels in the state, see `start`.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of a model, all but the first by keyword
@@ -40,6 +44,7 @@ class LanguageModel(nn.Module):
         tied: bool = False,
         engine: str = "auto",
         init: float | None = None,
+        condition: Condition | None = None,
     ) -> None:
         """
         Args:
@@ -54,6 +59,7 @@ class LanguageModel(nn.Module):
             engine: which engine runs the recurrent layers.
             init: every parameter is drawn from uniform(-init, init), as Zaremba does, but those whose equations give
                 them a value to start from (a layer norm's gain); None: each layer's own default.
+            condition: what makes the vector that a text is written for; None: there is none.
 
         Raises:
             ValueError: a size is below 1, dropout is no such chance, init is not positive, or the cell is unknown.
@@ -70,12 +76,14 @@ class LanguageModel(nn.Module):
         self.vocabulary_size = vocabulary_size
         self.tied = tied
         self.embedding = nn.Embedding(vocabulary_size, embedding)
+        self.condition = condition
         self.recurrent = Recurrent(
             cell,
             embedding,
             hidden,
             num_layers=layers,
             widths=widths,
+            static_size=0 if condition is None else condition.output_size,
             causal=True,
             dropout=dropout,
             initialisation=Initialisation(bound=init),
@@ -104,8 +112,22 @@ class LanguageModel(nn.Module):
         """The state before the first token, each tensor [L, B, width]."""
         return self.recurrent.initial_state(batch, self.embedding.weight)
 
+    def start(self, static: Tensor) -> State:
+        """The state that `step` begins with in a model with a condition: the initial state and, last, the vector.
+
+        Args:
+            static: what the texts are written for, [B, S].
+        """
+        return (*self.initial_state(len(static)), static[None])
+
     def forward(
-        self, tokens: Tensor, state: State | None = None, targets: Tensor | None = None
+        self,
+        tokens: Tensor,
+        state: State | None = None,
+        targets: Tensor | None = None,
+        *,
+        lengths: Tensor | None = None,
+        static: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Predict the token after each token.
 
@@ -113,25 +135,36 @@ class LanguageModel(nn.Module):
             tokens: int64 [B, T].
             state: the state after the tokens before; None: the initial state.
             targets: int64 [B, T], the tokens that follow, -100 where there is none.
+            lengths: tokens of each row, int64 [B] on the CPU; None: T for all.
+            static: what the texts are written for, [B, S], in a model with a condition.
 
         Returns:
             logits [B, T, V], or with targets the mean of their negative log-probabilities in nats, which needs far less
             memory; and the state after the last token.
         """
-        features, state = self.features(tokens, state)
+        features, state = self.features(tokens, state, lengths=lengths, static=static)
         return self.logits(features) if targets is None else self.loss(features, targets), state
 
-    def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def features(
+        self,
+        tokens: Tensor,
+        state: State | None = None,
+        *,
+        lengths: Tensor | None = None,
+        static: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
         """`forward` without the output layer, whose result may be far larger than everything before it.
 
         Args:
             tokens: int64 [B, T].
             state: the state after the tokens before; None: the initial state.
+            lengths: tokens of each row, int64 [B] on the CPU; None: T for all.
+            static: what the texts are written for, [B, S], in a model with a condition.
 
         Returns:
-            the recurrent layers' output [B, T, H] and the state after the last token.
+            the recurrent layers' output [B, T, H] and the state after each row's last token.
         """
-        return self.recurrent(self.dropout(self.embedding(tokens)), state)
+        return self.recurrent(self.dropout(self.embedding(tokens)), state, lengths, static=static)
 
     def logits(self, features: Tensor) -> Tensor:
         """The output layer: logits [..., V] from features [..., H]."""
@@ -166,15 +199,29 @@ class LanguageModel(nn.Module):
 
         Args:
             tokens: int64 [B].
-            state: the state after the tokens before; None: the initial state.
+            state: the state after the tokens before; None: the initial state, of a model without a condition.
 
         Returns:
             logits [B, V], the state after the tokens, and further results by name (none here).
+
+        Raises:
+            ValueError: no state is given to a model with a condition.
         """
         if state is None:
+            self._require_start()
             state = self.initial_state(len(tokens))
-        features, state = self.recurrent.step(self.dropout(self.embedding(tokens)), state)
-        return self.logits(features), state, {}
+        state, given = self._parted(state)
+        static = given[0][0] if given else None
+        features, after = self.recurrent.step(self.dropout(self.embedding(tokens)), state, static)
+        return self.logits(features), (*after, *given), {}
+
+    def _parted(self, state: State) -> tuple[State, State]:
+        """The recurrent state, and apart from it what the texts are written for, [1, B, S], if anything."""
+        return (state, ()) if self.condition is None else (state[:-1], state[-1:])
+
+    def _require_start(self) -> None:
+        if self.condition is not None:
+            raise ValueError("a model with a condition starts from what the text is for: step(tokens, start(static))")
 
     def decoder(self, batch: int = 1) -> Step:
         """A faster `step` for a model in evaluation, with the parameters as they are now. It gives no gradients.
@@ -189,17 +236,23 @@ class LanguageModel(nn.Module):
             stepper = Stepper(self.recurrent, batch)
         except ValueError:
             return self.step
-        last: State | None = stepper.state
+        last: State | None = None if self.condition is not None else stepper.state
 
         def step(tokens: Tensor, state: State | None = None) -> tuple[Tensor, State, dict[str, Tensor]]:
             nonlocal last
             if state is None:
+                self._require_start()
                 stepper.reset()
-            elif state is not last:
-                stepper.state = state
+                given: State = ()
+            else:
+                own, given = self._parted(state)
+                if state is not last:
+                    stepper.state = own
+                    if given:
+                        stepper.static = given[0][0]
             with torch.no_grad():
                 features = stepper.step(self.embedding(tokens))
-                last = stepper.state
+                last = (*stepper.state, *given)
                 return self.logits(features), last, {}
 
         return step
