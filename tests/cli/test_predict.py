@@ -59,3 +59,16 @@ def test_generate_streams_and_ends_at_ctrl_c(process, trained: Path):
     _, err = writing.communicate(timeout=300)
     assert writing.returncode == 130
     assert b"Traceback" not in err
+
+
+def test_what_is_written_goes_to_a_file(command, here, trained):
+    words = ("--prompt", "the ", "--length", 20, "--seed", 1)
+    shown = command("generate", trained, *words)[1]
+    status, out, err = command("generate", trained, *words, "--out", "written.txt")
+    assert (status, out) == (0, ""), err
+    assert (here / "written.txt").read_text() + "\n" == shown
+
+
+def test_an_unknown_wish_is_said(command, trained):
+    status, _, err = command("generate", trained, "--style", "waltz")
+    assert status == 2 and "there is no option --style" in err

@@ -1,5 +1,5 @@
 from recurra.inspect import findings
-from recurra.tasks.findings import Curve, Curves, Marked, Marks, Matrix, Table, as_dict
+from recurra.tasks.findings import Curve, Curves, Heatmap, Marked, Marks, Matrix, Table, as_dict
 
 
 def drawn(*found) -> str:
@@ -42,3 +42,8 @@ def test_an_evaluation_shows_measures_and_findings_and_passes_over_the_rest():
     )
     assert "Accuracy" in html and "0.5" in html and "12" in html and "Confusion" in html
     assert findings.evaluation({}) == ""
+
+
+def test_a_heat_map_has_its_labels():
+    html = drawn(Heatmap("Alignment", "rows: words", ["ein", "Hund"], ["a", "dog"], [[0.9, 0.1], [0.0, 1.0]]))
+    assert "Alignment" in html and 'class="heatmap"' in html and "ein, a: 0.90" in html

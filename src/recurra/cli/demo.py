@@ -67,7 +67,7 @@ def demo(*words: str, seconds: float = 55.0) -> int:
         conclude(ended, own)
         return INTERRUPTED
     print(f"\nWhat it writes now, after {_PROMPT!r}:\n")
-    write(ended.folder, _PROMPT, Sampler(temperature=0.6), _SHOWN, config.seed)
+    write(ended.folder, _PROMPT, {"sampler": Sampler(temperature=0.6), "length": _SHOWN, "seed": config.seed})
     print()
     conclude(ended, own)
     _propose(ended.folder, data)

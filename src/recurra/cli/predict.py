@@ -1,8 +1,10 @@
 """Commands that use a trained model: measure it, let it answer, rank lines, write on."""
 
+import itertools
 import random
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +12,6 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from recurra.decoding import Sampler
 
 EVALUATION = "evaluation.json"
 
@@ -120,12 +120,14 @@ def generate(  # noqa: PLR0913 - the settings of a command, all but the first by
     /,
     *,
     prompt: str = "",
-    length: int = 500,
+    length: int | None = None,
     temperature: float = 0.8,
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int | None = None,
+    out: Path | None = None,
     cell: str | None = None,
+    **wishes: str,
 ) -> None:
     """Let a model write, as fast as it comes.
 
@@ -134,9 +136,9 @@ def generate(  # noqa: PLR0913 - the settings of a command, all but the first by
     run
         Run folder of the model.
     prompt
-        Text to go on from.
+        Text to go on from; of music, a file.
     length
-        Symbols to write: characters or words.
+        Symbols to write: characters or words, 500 if not given; or frames of music, 128.
     temperature
         Below 1 more careful, above 1 more daring; 0: always the likeliest symbol.
     top_k
@@ -145,22 +147,42 @@ def generate(  # noqa: PLR0913 - the settings of a command, all but the first by
         Draw only among the likeliest symbols that together have this probability.
     seed
         The same seed writes the same text; another text each time if not given.
+    out
+        File to write it to, such as song.mid of a model of music; the terminal if not given.
     cell
         Where the model's cell is of your own: the file to run for it, as mycell.py:mycell.
+    wishes
+        What the model's task can be told, such as --style.
     """
     from recurra.decoding import Sampler
 
-    sampler = Sampler(temperature=temperature, top_k=top_k, top_p=top_p)
     _end_quietly_when_nobody_reads()
-    seed = random.SystemRandom().randrange(2**31) if seed is None else seed
-    write(run, prompt, sampler, length, seed, cell)
+    settings: dict[str, Any] = {
+        "sampler": Sampler(temperature=temperature, top_k=top_k, top_p=top_p),
+        "seed": random.SystemRandom().randrange(2**31) if seed is None else seed,
+    }
+    if length is not None:
+        settings["length"] = length
+    if wishes:
+        settings["wishes"] = wishes
+    write(run, prompt, settings, out, cell)
 
 
-def write(run: Path, prompt: str, sampler: "Sampler", length: int, seed: int, cell: str | None = None) -> None:
-    """Print `prompt` and the `length` symbols that the model of `run` writes after it, each as it comes."""
+def write(
+    run: Path, prompt: str, settings: Mapping[str, Any], out: Path | None = None, cell: str | None = None
+) -> None:
+    """Print `prompt` and what the model of `run` writes after it, each piece as it comes; or write it to a file.
+
+    `settings` are those of the task's `generate`.
+    """
+    from recurra.training.files import replace_file
+
     task, model = _load(run, "auto", cell, "generate")
-    pieces = task.generate(model, prompt, length=length, sampler=sampler, seed=seed)
-    sys.stdout.write(prompt)
+    task.require_wishes(settings.get("wishes", ()))
+    pieces = itertools.chain([task.opening(prompt)], task.generate(model, prompt, **settings))
+    if out is not None:
+        replace_file(out, task.content(pieces, out))
+        return
     for piece in pieces:
         sys.stdout.write(piece)
         sys.stdout.flush()

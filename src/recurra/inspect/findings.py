@@ -1,4 +1,4 @@
-"""What a task found out, drawn: matrices, tables, texts with their symbols marked, and curves."""
+"""What a task found out, drawn: matrices, tables, texts with their symbols marked, curves and heat maps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from recurra.inspect import page
+from recurra.inspect import heatmaps, page
 from recurra.inspect.charts import Chart, Line, draw, number
 from recurra.inspect.curves import title
 
@@ -91,6 +91,10 @@ def _curves(one: Mapping[str, Any]) -> str:
     return f'<div class="scroll">{draw(Chart(lines, *_WIDE, band=band, axis=str(one["axis"])))}</div>'
 
 
+def _heatmap(one: Mapping[str, Any]) -> str:
+    return f'<div class="scroll">{heatmaps.draw(one["rows"], one["columns"], one["values"])}</div>'
+
+
 def _points(points: Any) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in points if y is not None]
 
@@ -112,4 +116,5 @@ _KINDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "table": _table,
     "marks": _marks,
     "curves": _curves,
+    "heatmap": _heatmap,
 }

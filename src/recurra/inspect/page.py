@@ -61,6 +61,8 @@ p { max-width: 76ch; }
 .chart .band { fill: var(--valid); opacity: .16; stroke: none; }
 .dot.truth { fill: var(--ink); } .dot.model { fill: var(--valid); } .dot.plain { fill: var(--plain); }
 .dot.train { fill: var(--train); } .dot.valid { fill: var(--valid); } .dot.plain { fill: var(--plain); }
+.heatmap { display: block; height: auto; font: 11px var(--text); }
+.heatmap text { fill: var(--soft); } .heatmap rect { fill: var(--valid); } .heatmap .ground { fill: var(--wash); }
 .ring { fill: none; stroke: var(--valid); stroke-width: 1.6; }
 .chart .mark { fill: var(--valid); font-weight: 600; font-size: 12px; }
 .hit rect { fill: transparent; } .tip { visibility: hidden; pointer-events: none; }

@@ -73,6 +73,9 @@ class Task(ABC):
         criterion: the measure of `validate` that says which parameters are the best; by its name more or less is
             better (see `recurra.tasks.measures.more_is_better`).
         options: what `predict` can be asked for beside its predictions, each with its meaning.
+        wishes: what `generate` can be told beside its prompt, each with its meaning; a task whose models write has a
+            method `generate(model, prompt, *, length, sampler, seed, wishes)` that yields pieces of text, see
+            `recurra.tasks.lm`; `wishes` is given only where there are some.
     """
 
     name: ClassVar[str]
@@ -82,6 +85,7 @@ class Task(ABC):
     unit: str = "token"
     criterion: str = "valid_nats"
     options: ClassVar[Mapping[str, str]] = {}
+    wishes: Mapping[str, str] = {}
 
     @classmethod
     @abstractmethod
@@ -165,6 +169,18 @@ class Task(ABC):
         """
         raise ConfigError(f"a model of the task {self.name} does not answer line by line")
 
+    def opening(self, prompt: str) -> str:
+        """What is shown of a prompt before what `generate` writes after it."""
+        return prompt
+
+    def content(self, pieces: Iterable[str], path: Path) -> bytes:
+        """The file at `path` that is to hold the `pieces` that `generate` gives; its kind is told by its name.
+
+        Raises:
+            ValueError: the task writes no such file (at once).
+        """
+        return "".join(pieces).encode()
+
     def sample(self, model: nn.Module, seed: int) -> str:
         """A short text that shows what the model has learnt, if the task has one to show.
 
@@ -189,7 +205,14 @@ class Task(ABC):
 
     def require_options(self, options: Iterable[str]) -> None:
         """Raise a ConfigError that names the nearest where one of `options` is none of the task's."""
-        for option in options:
-            if option not in self.options:
-                known = f"; a {self.name} model knows: --{', --'.join(self.options)}" if self.options else ""
-                raise ConfigError(f"there is no option --{option}{nearest(option, self.options) or known}")
+        self._require_known(options, self.options)
+
+    def require_wishes(self, wishes: Iterable[str]) -> None:
+        """Raise a ConfigError that names the nearest where one of `wishes` is none of the task's."""
+        self._require_known(wishes, self.wishes)
+
+    def _require_known(self, given: Iterable[str], known: Mapping[str, str]) -> None:
+        for option in given:
+            if option not in known:
+                there = f"; a {self.name} model knows: --{', --'.join(known)}" if known else ""
+                raise ConfigError(f"there is no option --{option}{nearest(option, known) or there}")

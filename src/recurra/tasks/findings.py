@@ -1,4 +1,4 @@
-"""What a task found out that is more than a number: a matrix, a table, texts with marks, curves.
+"""What a task found out that is more than a number: a matrix, a table, texts with marks, curves, a heat map.
 
 A task says what was found, as plain values; the commands print it, and the report draws it.
 """
@@ -68,7 +68,21 @@ class Curves:
     band_label: str = ""
 
 
-Finding = Matrix | Table | Marks | Curves
+@dataclass(frozen=True)
+class Heatmap:
+    """Values from 0 to 1 over rows and columns, such as the keys that sound over time: the larger, the darker.
+
+    Labels may be empty; `values` are [rows, columns], the first row at the top.
+    """
+
+    title: str
+    note: str
+    rows: Sequence[str]
+    columns: Sequence[str]
+    values: Sequence[Sequence[float]]
+
+
+Finding = Matrix | Table | Marks | Curves | Heatmap
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,32 @@
+from xml.etree import ElementTree
+
+from recurra.inspect.heatmaps import draw
+
+
+def cells(svg: str) -> list[ElementTree.Element]:
+    return [rect for rect in ElementTree.fromstring(svg).iter("rect") if rect.get("class") != "ground"]
+
+
+def test_a_cell_is_as_dark_as_its_value():
+    dark, light = cells(draw(["a", "<b>"], ["x", "y"], [[0.0, 1.0], [0.25, 0.004]]))
+    assert (dark.get("opacity"), light.get("opacity")) == ("1.00", "0.25")
+    assert float(dark.get("y")) < float(light.get("y")) and float(dark.get("x")) > float(light.get("x"))
+    assert [cell[0].text for cell in (dark, light)] == ["a, y: 1.00", "<b>, x: 0.25"]
+
+
+def test_cells_side_by_side_that_are_alike_are_one():
+    row = [0.0, 1.0, 1.0, 1.0, 0.5, 1.0]
+    drawn = cells(draw(["C4"], [""] * 6, [row]))
+    widths = [float(cell.get("width")) for cell in drawn]
+    assert widths == [66.0, 22.0, 22.0] and drawn[0][0].text == "C4, 1: 1.00"
+
+
+def test_many_rows_and_columns_stay_on_the_page():
+    svg = ElementTree.fromstring(draw([f"row {k}" for k in range(88)], [""] * 500, [[1.0] * 500] * 88))
+    _, _, width, height = map(float, svg.get("viewBox").split())
+    assert width <= 1020 and height < 600
+    assert 20 < len(list(svg.iter("text"))) < 60, "labels that would overlap are left out"
+
+
+def test_nothing_is_drawn_of_nothing():
+    assert draw([], [], []) == "" and draw(["a"], [], [[]]) == ""
