@@ -8,6 +8,7 @@ from recurra.models.language_model import LanguageModel
 from recurra.models.memory import DelayMemory, Lags, RecurrentMemory
 from recurra.models.memoryless import Bag, Positions, TimeDelay, Window
 from recurra.models.outlook import Outlook
+from recurra.models.scheduled_sampling import ScheduledSampling
 from recurra.models.summary import Summary
 from recurra.models.tagger import Spelling, Tagger, TokenInput, Tokens
 
@@ -24,6 +25,7 @@ __all__ = [
     "Positions",
     "RecurrentBody",
     "RecurrentMemory",
+    "ScheduledSampling",
     "Spelling",
     "Summary",
     "SymbolInput",

@@ -1,7 +1,7 @@
 """A recurrent language model: the next token from all tokens before it."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -9,13 +9,11 @@ from torch import Tensor, nn
 
 from recurra.layers import Initialisation, Recurrent, State, Stepper, linear_cross_entropy
 from recurra.models.condition import Condition
+from recurra.models.outputs import AT_ONCE, TIED_DEVIATION, drawn_tokens
+from recurra.models.scheduled_sampling import ScheduledSampling
 
 Step = Callable[[Tensor, State | None], tuple[Tensor, State, dict[str, Tensor]]]
 """What `LanguageModel.step` is."""
-
-# Between an embedding's usual 1, which makes the first logits too large, and an output layer's 1/√E, which makes the
-# first inputs so small that learning starts late.
-_TIED_DEVIATION = 0.3
 
 
 class LanguageModel(nn.Module):
@@ -29,6 +27,9 @@ class LanguageModel(nn.Module):
 
     With a `condition`, every recurrent layer reads a vector for the whole text beside its input, at every step. It is
     given as `static` [B, S], which `condition` computes; for decoding it travels in the state, see `start`.
+
+    With `sampling`, some of the tokens that are read in training are the model's own (see `ScheduledSampling`). Each
+    call with targets then counts as one update.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of a model, all but the first by keyword
@@ -45,6 +46,7 @@ class LanguageModel(nn.Module):
         engine: str = "auto",
         init: float | None = None,
         condition: Condition | None = None,
+        sampling: ScheduledSampling | None = None,
     ) -> None:
         """
         Args:
@@ -60,6 +62,7 @@ class LanguageModel(nn.Module):
             init: every parameter is drawn from uniform(-init, init), as Zaremba does, but those whose equations give
                 them a value to start from (a layer norm's gain); None: each layer's own default.
             condition: what makes the vector that a text is written for; None: there is none.
+            sampling: scheduled sampling; None: teacher forcing.
 
         Raises:
             ValueError: a size is below 1, dropout is no such chance, init is not positive, or the cell is unknown.
@@ -76,7 +79,7 @@ class LanguageModel(nn.Module):
         self.vocabulary_size = vocabulary_size
         self.tied = tied
         self.embedding = nn.Embedding(vocabulary_size, embedding)
-        self.condition = condition
+        self.condition, self.sampling = condition, sampling
         self.recurrent = Recurrent(
             cell,
             embedding,
@@ -102,7 +105,7 @@ class LanguageModel(nn.Module):
             self.output_weight = nn.Parameter(torch.empty(vocabulary_size, width).uniform_(-bound, bound))
         self.output_bias = nn.Parameter(torch.empty(vocabulary_size).uniform_(-bound, bound))
         if tied:
-            nn.init.normal_(self.embedding.weight, std=_TIED_DEVIATION)
+            nn.init.normal_(self.embedding.weight, std=TIED_DEVIATION)
         if init is not None:
             for name, parameter in self.named_parameters():
                 if not name.startswith("recurrent."):
@@ -142,8 +145,32 @@ class LanguageModel(nn.Module):
             logits [B, T, V], or with targets the mean of their negative log-probabilities in nats, which needs far less
             memory; and the state after the last token.
         """
+        if targets is not None and self.training and self.sampling is not None:
+            tokens = self._mixed(tokens, state, lengths, static, self.sampling)
         features, state = self.features(tokens, state, lengths=lengths, static=static)
         return self.logits(features) if targets is None else self.loss(features, targets), state
+
+    def _mixed(
+        self,
+        tokens: Tensor,
+        start: State | None,
+        lengths: Tensor | None,
+        static: Tensor | None,
+        sampling: ScheduledSampling,
+    ) -> Tensor:
+        """The tokens that are read in an update with scheduled sampling."""
+
+        def one_step(read: Tensor, state: Any, _: int) -> tuple[Tensor, Any]:
+            features, state = self.features(read.unsqueeze(1), start if state is None else state, static=static)
+            return drawn_tokens(self.logits(features[:, 0]), sampling.feed), state
+
+        def all_steps(read: Tensor, wanted: Tensor) -> Tensor:
+            features, own = self.features(read, start, lengths=lengths, static=static)[0], torch.zeros_like(read)
+            rows = features[wanted].split(max(1, AT_ONCE // self.vocabulary_size))
+            own[wanted] = torch.cat([drawn_tokens(self.logits(part), sampling.feed) for part in rows])
+            return own
+
+        return sampling.mix(self, tokens, one_step, all_steps)
 
     def features(
         self,

@@ -61,21 +61,25 @@ class Outlook(nn.Module):
 
     def loss(self, parameters: Tensor, truth: Tensor) -> Tensor:
         """The mean loss of parameters [..., K, P] against values [..., K]."""
+        return self.losses(parameters, truth).mean()
+
+    def losses(self, parameters: Tensor, truth: Tensor) -> Tensor:
+        """The loss of each value, [..., K], of parameters [..., K, P] against values [..., K]."""
         if self.kind == "mse":
-            return F.mse_loss(parameters[..., 0], truth)
+            return F.mse_loss(parameters[..., 0], truth, reduction="none")
         if self.kind == "mae":
-            return F.l1_loss(parameters[..., 0], truth)
+            return F.l1_loss(parameters[..., 0], truth, reduction="none")
         if self.kind == "huber":
-            return F.huber_loss(parameters[..., 0], truth, delta=self.delta)
+            return F.huber_loss(parameters[..., 0], truth, delta=self.delta, reduction="none")
         if self.kind == "quantiles":
             return pinball(parameters, truth)
         scale = _scale(parameters)
         z = (truth - parameters[..., 0]) / scale
         if self.kind == "gaussian":
-            return (0.5 * z * z + scale.log() + 0.5 * math.log(2 * math.pi)).mean()
+            return 0.5 * z * z + scale.log() + 0.5 * math.log(2 * math.pi)
         nu = self.nu()
         constant = torch.lgamma((nu + 1) / 2) - torch.lgamma(nu / 2) - 0.5 * torch.log(nu * math.pi)
-        return (scale.log() - constant + (nu + 1) / 2 * torch.log1p(z * z / nu)).mean()
+        return scale.log() - constant + (nu + 1) / 2 * torch.log1p(z * z / nu)
 
     def nu(self) -> Tensor:
         """Degrees of freedom of each target's t-distribution, [K], above 2."""
@@ -132,10 +136,10 @@ def _scale(parameters: Tensor) -> Tensor:
 
 
 def pinball(quantiles: Tensor, truth: Tensor) -> Tensor:
-    """The mean pinball loss of quantiles at LEVELS [..., 19] against values [...]."""
+    """The pinball loss of each value, [...], of quantiles at LEVELS [..., 19]: the mean over the levels."""
     levels = torch.tensor(LEVELS, dtype=quantiles.dtype, device=quantiles.device)
     error = truth.unsqueeze(-1) - quantiles
-    return torch.maximum(levels * error, (levels - 1) * error).mean()
+    return torch.maximum(levels * error, (levels - 1) * error).mean(-1)
 
 
 def student_quantiles(levels: Sequence[float], nu: float) -> np.ndarray:

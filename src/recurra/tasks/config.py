@@ -16,6 +16,8 @@ from recurra.equations.program import Program
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "cosine", "step", "plateau", "zaremba")
 CLIPPINGS = ("norm", "parameter", "value")
+# From where to where k of each schedule of scheduled sampling makes sense.
+SAMPLING_SCHEDULES = {"linear": (0.0, 1.0), "exponential": (0.0, 1.0), "inverse_sigmoid": (1.0, float("inf"))}
 
 # Where neither steps, epochs nor seconds are given.
 DEFAULT_EPOCHS = 10
@@ -125,6 +127,35 @@ def as_fraction(value: str | None) -> float | None:
         return None if value is None else float(value)
     except ValueError:
         return None
+
+
+@dataclass
+class SamplingConfig:
+    """Scheduled sampling: in training, some of the outputs that are read back are the model's own."""
+
+    schedule: str = setting(
+        "none",
+        "how ε, the chance to read the true output, falls with the number i of updates: linear (k − slope · i), "
+        "exponential (k to the power of i), inverse_sigmoid (k / (k + exp(i / k))); none: it stays 1, teacher forcing",
+    )
+    k: float | None = setting(None, "k of the schedule; null: 1 for linear, 0.9999 for exponential, 1000 otherwise")
+    slope: float = setting(1e-4, "linear: by how much the chance falls with an update")
+    minimum: float = setting(0.0, "chance below which it does not fall")
+    way: str = setting(
+        "parallel",
+        "how the model's own outputs are found: parallel, after the true ones, in one more pass; exact, step by step, "
+        "each after all that was read",
+    )
+    feed: str = setting("sample", "what is read: a sample of what the model says, or the best, the likeliest")
+
+    def __post_init__(self) -> None:
+        require_choice("sampling.schedule", self.schedule, ("none", *SAMPLING_SCHEDULES))
+        require_choice("sampling.way", self.way, ("parallel", "exact"))
+        require_choice("sampling.feed", self.feed, ("sample", "best"))
+        low, high = SAMPLING_SCHEDULES.get(self.schedule, (0.0, float("inf")))
+        require_range("sampling.k", self.k, low, high)
+        require_range("sampling.slope", self.slope, 0)
+        require_range("sampling.minimum", self.minimum, 0, 1)
 
 
 @dataclass

@@ -21,6 +21,7 @@ from recurra.tasks.base import Task, Use
 from recurra.tasks.config import require_widths
 from recurra.tasks.lm_config import LanguageModellingConfig
 from recurra.tasks.lm_scoring import line_nats, text_nats
+from recurra.tasks.sampling import build_sampling
 from recurra.tasks.scoring import evaluating
 
 VOCABULARY_FILE = "vocabulary.json"
@@ -164,6 +165,7 @@ class LanguageModelling(Task):
             tied=settings.tied,
             engine=self.config.engine,
             init=settings.init,
+            sampling=build_sampling(self.config.sampling),
         )
 
     def loss(self, model: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:

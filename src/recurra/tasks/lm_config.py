@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from recurra.tasks.config import ConfigError, OptimizerConfig, TrainConfig, require_choice, require_range, setting
+from recurra.tasks.config import (
+    ConfigError,
+    OptimizerConfig,
+    SamplingConfig,
+    TrainConfig,
+    require_choice,
+    require_range,
+    setting,
+)
 
 
 @dataclass
@@ -84,4 +92,5 @@ class LanguageModellingConfig:
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
     train: TrainConfig = field(default_factory=TrainConfig, metadata={"help": "the way through the data"})
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "how parameters change"})
+    sampling: SamplingConfig = field(default_factory=SamplingConfig, metadata={"help": "scheduled sampling"})
     text: TextConfig = field(default_factory=TextConfig, metadata={"help": "the text"})

@@ -1,17 +1,5 @@
 """What all tasks need to score with a model."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from recurra.models.evaluation import evaluating
 
-from torch import nn
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode, and afterwards in the mode it was in."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
+__all__ = ["evaluating"]

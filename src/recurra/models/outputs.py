@@ -1,0 +1,162 @@
+"""What a model writes, one after another, and reads back: tokens, frames of values, or sets of labels."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recurra.layers import linear_cross_entropy
+from recurra.models.outlook import Outlook
+
+# Between an embedding's usual 1, which makes the first logits too large, and an output layer's 1/√E, which makes the
+# first inputs so small that learning starts late.
+TIED_DEVIATION = 0.3
+# Logits held at once where tokens are drawn.
+AT_ONCE = 1 << 22
+
+
+class TokenOutput(nn.Module):
+    """Tokens of a vocabulary: a vector for each that is read, and an output layer over all of them.
+
+    Args:
+        size: number of tokens, V.
+        embedding: the vectors of the tokens, of width E.
+        features: columns that the output layer reads, D.
+        tied: whether the output layer's weight is the embedding matrix (Press & Wolf 2016); where D is not E, a learned
+            projection without bias brings the features to that width first.
+
+    Attributes:
+        width: columns of what is read back, E.
+    """
+
+    def __init__(self, size: int, embedding: nn.Embedding, features: int, *, tied: bool = False) -> None:
+        super().__init__()
+        self.size, self.embedding, self.width = size, embedding, embedding.embedding_dim
+        wanted = self.width if tied else features
+        self.projection = nn.Linear(features, wanted, bias=False) if wanted != features else None
+        bound = wanted**-0.5
+        # With tied weights nothing is registered twice, so the parameters can be saved by name as they are.
+        self.weight = None if tied else nn.Parameter(torch.empty(size, wanted).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(size))
+        if tied:
+            nn.init.normal_(embedding.weight, std=TIED_DEVIATION)
+
+    def read(self, outputs: Tensor) -> Tensor:
+        """Tokens int64 [...] to [..., E]."""
+        return self.embedding(outputs)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """[..., D] to [..., V]."""
+        return F.linear(self._projected(features), self._weight(), self.bias)
+
+    def nats(self, features: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """−log p of targets int64 [...], -100 where there is none, from features [..., D], without holding all logits.
+
+        With `label_smoothing`, this share of each target is spread evenly over all tokens (Szegedy et al. 2015).
+        """
+        found = linear_cross_entropy(
+            self._projected(features).flatten(0, -2),
+            self._weight(),
+            self.bias,
+            targets.flatten(),
+            label_smoothing=label_smoothing,
+            reduction="none",
+        )
+        return found.view(targets.shape)
+
+    def own(self, features: Tensor, feed: str, generator: torch.Generator | None = None) -> Tensor:
+        """Tokens int64 [N] from features [N, D]: a `sample` of what the model says, or the `best`."""
+        rows = max(1, AT_ONCE // self.size)
+        return torch.cat([drawn_tokens(self.logits(part), feed, generator) for part in features.split(rows)])
+
+    def _projected(self, features: Tensor) -> Tensor:
+        return features if self.projection is None else self.projection(features)
+
+    def _weight(self) -> Tensor:
+        return self.embedding.weight if self.weight is None else self.weight
+
+
+def drawn_tokens(logits: Tensor, feed: str, generator: torch.Generator | None = None) -> Tensor:
+    """Tokens int64 [N] from logits [N, V]: a `sample`, or the `best`, the likeliest."""
+    if feed == "best":
+        return logits.argmax(-1)
+    return torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(-1)
+
+
+class FrameOutput(nn.Module):
+    """Real-valued frames of K columns.
+
+    Args:
+        kind: what is said of a value, and what it costs (see `Outlook`).
+        size: K.
+        features: columns that the output layer reads, D.
+
+    Attributes:
+        width: columns of what is read back, K.
+    """
+
+    def __init__(self, kind: str, size: int, features: int) -> None:
+        super().__init__()
+        self.outlook, self.width = Outlook(kind, features, 1, size), size
+
+    def read(self, outputs: Tensor) -> Tensor:
+        """The frames as they are."""
+        return outputs
+
+    def logits(self, features: Tensor) -> Tensor:
+        """The parameters of each value, [..., K, P]."""
+        return self.outlook(features)[..., 0, :, :]
+
+    def nats(self, features: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """The loss of each frame, [...], summed over its columns: −log p of `gaussian` and `student`, else the kind's
+        error, which is not in nats. Frames have no labels to smooth.
+        """
+        _require_no_smoothing(label_smoothing)
+        return self.outlook.losses(self.logits(features), targets).sum(-1)
+
+    def own(self, features: Tensor, feed: str, generator: torch.Generator | None = None) -> Tensor:
+        """Frames [..., K] from features [..., D]: a `sample`, or the `best`, what is expected."""
+        parameters = self.logits(features)
+        return self.outlook.point(parameters) if feed == "best" else self.outlook.sample(parameters, generator)
+
+
+class LabelOutput(nn.Module):
+    """Sets of K labels, such as the notes that sound together: each is there or not, by a chance of its own.
+
+    Args:
+        size: K.
+        features: columns that the output layer reads, D.
+
+    Attributes:
+        width: columns of what is read back, K.
+    """
+
+    def __init__(self, size: int, features: int) -> None:
+        super().__init__()
+        self.linear, self.width = nn.Linear(features, size), size
+
+    def read(self, outputs: Tensor) -> Tensor:
+        """The labels as numbers, 0 or 1."""
+        return outputs.to(self.linear.weight.dtype)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """[..., D] to [..., K]."""
+        return self.linear(features)
+
+    def nats(self, features: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """−log p of each set [..., K], [...]. With `label_smoothing` s, a label is taken for 1 − s/2 or s/2."""
+        logits = self.logits(features)
+        soft = targets.to(logits.dtype) * (1.0 - label_smoothing) + 0.5 * label_smoothing
+        return F.binary_cross_entropy_with_logits(logits, soft, reduction="none").sum(-1)
+
+    def own(self, features: Tensor, feed: str, generator: torch.Generator | None = None) -> Tensor:
+        """Sets [..., K] of 0 and 1 from features [..., D]: a `sample`, or the `best`, all that are likelier there."""
+        chances = self.logits(features).sigmoid()
+        return (chances > 0.5).to(chances.dtype) if feed == "best" else torch.bernoulli(chances, generator=generator)
+
+
+Output = TokenOutput | FrameOutput | LabelOutput
+
+
+def _require_no_smoothing(label_smoothing: float) -> None:
+    if label_smoothing:
+        raise ValueError(f"label_smoothing={label_smoothing}: frames of values have no labels to smooth; leave it out")
