@@ -2,16 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-
-class Step(Protocol):
-    """One step of a model: tokens int64 [B] and a state give logits [B, V], the next state, and further results."""
-
-    def __call__(self, tokens: Tensor, state: Any, /) -> tuple[Tensor, Any, Any]: ...
+from recurra.decoding.step import Step, not_finite
 
 
 @dataclass(frozen=True)
@@ -64,10 +60,10 @@ class Sampler:
             generator: source of the random numbers, on the device of the logits; None: torch's global one.
 
         Raises:
-            ValueError: the logits are not finite.
+            ValueError: a logit is NaN or ∞, or all of a row are -∞.
         """
-        if not torch.isfinite(logits).all():
-            raise ValueError("the model's logits are not finite: training diverged; train with a smaller learning rate")
+        if not torch.isfinite(logits.amax(-1)).all():
+            raise not_finite()
         if self.temperature == 0:
             return logits.argmax(-1)
         return torch.multinomial(self.probabilities(logits), 1, generator=generator).squeeze(-1)

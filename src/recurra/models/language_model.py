@@ -250,6 +250,10 @@ class LanguageModel(nn.Module):
         if self.condition is not None:
             raise ValueError("a model with a condition starts from what the text is for: step(tokens, start(static))")
 
+    def select(self, state: State, rows: Tensor) -> State:
+        """The state of these rows, int64 [N], in that order; a row may be repeated or left out."""
+        return tuple(part.index_select(1, rows) for part in state)
+
     def decoder(self, batch: int = 1) -> Step:
         """A faster `step` for a model in evaluation, with the parameters as they are now. It gives no gradients.
 
