@@ -5,7 +5,7 @@ from recurra.decoding import greedy
 
 
 def test_the_likeliest_token_is_taken_until_the_end(toy):
-    model = toy(3, tokens=4, batch=9)
+    model = toy(1, tokens=4, batch=9)
     found = greedy(model.step, model.state, model.start, end=0, maximum=12)
     for sentence, hypothesis in enumerate(found):
         state, token, tokens, total = model.state[sentence][None], model.start[sentence], [], 0.0
