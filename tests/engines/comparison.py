@@ -18,7 +18,7 @@ from recurra.equations.program import Program
 
 from . import oracle
 
-SIZES = {"I": 5, "H": 8, "O": 3, "P": 6}
+SIZES = {"I": 5, "H": 8, "O": 3, "P": 6, "M": 7, "A": 9}
 Results = dict[str, Tensor | None]
 
 
@@ -41,6 +41,7 @@ class Trial:
     steps: int
     rows: int
     seed: int = 0
+    sources: tuple[int, ...] | None = None  # of each row, where the cell has a memory
     program: Program = field(init=False)
     arrays: dict[str, Tensor] = field(init=False)
     weights: dict[str, Tensor] = field(init=False)
@@ -56,7 +57,10 @@ class Trial:
         cell, width = self.cell, self.width
         self.arrays = {f"input {n}": draw(self.steps, self.rows, width(w)) for n, w in cell.inputs.items()}
         self.arrays |= {f"static {n}": draw(self.rows, width(w)) for n, w in cell.statics.items()}
-        self.arrays |= {f"state {n}": draw(self.rows, width(w)) for n, w in cell.states.items()}
+        most = max(self.sources or (1,))
+        self.arrays |= {f"memory {n}": draw(self.rows, most, width(w)) for n, w in cell.memories.items()}
+        shapes = {n: (self.rows, *([most] if n in cell.source_states else []), width(w)) for n, w in cell.states.items()}
+        self.arrays |= {f"state {n}": draw(*shape) for n, shape in shapes.items()}
         if any(cell.initial.values()):
             # Its states keep what its equations rely on (a sum of exponentials is positive): they cannot be drawn.
             for n in cell.states:
@@ -71,7 +75,7 @@ class Trial:
         # What the results are weighed with in the loss: the gradients that come back into the sweep.
         out = self.program.traced.output.width
         self.weights = {"output": draw(self.steps, self.rows, width(out))}
-        self.weights |= {f"final {n}": draw(self.rows, width(w)) for n, w in cell.states.items()}
+        self.weights |= {f"final {n}": draw(*shape) for n, shape in shapes.items()}
 
     def width(self, width: str | int) -> int:
         return columns(width, self.sizes)
@@ -108,6 +112,8 @@ def on_engine(engine: str, *, lengths: Sequence[int] | None = None, reverse: boo
             statics=statics,
             lengths=None if lengths is None else torch.tensor(lengths),
             reverse=reverse,
+            memories=list(part("memory", arrays).values()),
+            sources=None if trial.sources is None else torch.tensor(trial.sources),
             engine=engine,
         )
 
@@ -117,7 +123,8 @@ def on_engine(engine: str, *, lengths: Sequence[int] | None = None, reverse: boo
 def on_oracle(trial: Trial, arrays: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
     part = trial.part
     inputs, statics, state = (list(part(k, arrays).values()) for k in ("input", "static", "state"))
-    return oracle.run(trial.cell, inputs, statics, state, part("parameter", arrays))
+    memories = list(part("memory", arrays).values())
+    return oracle.run(trial.cell, inputs, statics, state, part("parameter", arrays), memories, trial.sources)
 
 
 def results(

@@ -76,7 +76,7 @@ def test_it_keeps_the_rules_of_torch_library(dtype: torch.dtype):
     tensors = [*given["inputs"], state, *given["parameters"].values()]
     tests = ("test_schema", "test_autograd_registration", "test_faketensor")
     torch.library.opcheck(
-        torch.ops.recurra.sweep.default, (setting, tensors, None, [True] * len(tensors)), test_utils=tests
+        torch.ops.recurra.sweep.default, (setting, tensors, [None, None], [True] * len(tensors)), test_utils=tests
     )
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from recurra.engines.widths import Call, resolve
 from recurra.equations.adjoint import affine_names, leaf_name
 from recurra.equations.graph import Node, Rate, ancestors, number
+from recurra.equations.schedule import by_source
 
 
 def _softplus(a: Tensor) -> Tensor:
@@ -79,6 +80,7 @@ class _Sweep:
         self.options: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
         self.fixed: dict[Node, Tensor] = {}
         self.hoisted: dict[Node, Tensor | None] = {}
+        self.answering = _source_mask(call)
         self.alive: Tensor | None = None  # [T, B, 1]
         if call.lengths is not None:
             lengths = call.lengths.to(like.device)
@@ -116,7 +118,8 @@ class _Sweep:
         """The new value of rows that have a step t, the old one of the others."""
         if self.alive is None:
             return new
-        return torch.where(self.alive[t], new, old)
+        alive = self.alive[t]
+        return torch.where(alive if new.dim() == 2 else alive.unsqueeze(-1), new, old)
 
     def _leaves(self) -> None:
         call, inputs = self.call, self.call.inputs
@@ -126,6 +129,7 @@ class _Sweep:
         given = (
             *zip(self.traced.inputs, inputs, strict=True),
             *zip(self.traced.statics, call.statics, strict=True),
+            *zip(self.traced.memories, map(self._of_sources, call.memories), strict=True),
         )
         self.fixed.update(given)
         for node in self.order:
@@ -141,9 +145,13 @@ class _Sweep:
         call = self.call
         state: dict[Node, Tensor] = {}
         for leaf, given in zip(self.traced.states, call.state, strict=True):
-            width = resolve(leaf.width, call.widths)
-            state[leaf] = torch.zeros(call.rows, width, **self.options) if given is None else given
+            start = torch.zeros(call.state_shape(leaf_name(leaf)), **self.options) if given is None else given
+            state[leaf] = self._of_sources(start) if leaf.memory else start
         return state
+
+    def _of_sources(self, value: Tensor) -> Tensor:
+        """A memory ``[B, S, W]``, zeros behind a row's sources: what stands there must be a number."""
+        return value if self.answering is None else torch.where(self.answering, value, 0.0)
 
     def _hoist(self, node: Node) -> Tensor | None:
         """What an affine's operands outside the recurrence bring, with the bias, for all steps."""
@@ -179,6 +187,9 @@ class _Sweep:
                 raise ValueError(f"affine {node.attr} has no operand")
             return total
         args = [values[a] for a in node.args]
+        if by_source(node):
+            # What is one for all sources meets each of them.
+            args = [v if a.memory or a.rate is Rate.ONCE else v.unsqueeze(-2) for a, v in zip(node.args, args, strict=True)]
         width = resolve(node.width, self.call.widths)
         match node.op:
             case "broaden":
@@ -187,12 +198,30 @@ class _Sweep:
                 return _row_sum(args[0], width)
             case "row_dot":
                 return _row_sum(args[0] * args[1], width)
+            case "source_sum":
+                return self._of_sources(args[0]).sum(-2)
+            case "source_dot":
+                return self._of_sources(args[0] * args[1]).sum(-2)
+            case "source_max":
+                scores = args[0] if self.answering is None else torch.where(self.answering, args[0], -torch.inf)
+                return scores.amax(-2)
             case _:
                 return POINTWISE[node.op](*args)
 
     def _row(self, value: Tensor, node: Node) -> Tensor:
-        """A step's value as [B, W], also where it does not depend on the row."""
-        return value.expand(self.call.rows, resolve(node.width, self.call.widths))
+        """A step's value as [B, W], or [B, S, W], also where it does not depend on the row."""
+        width = resolve(node.width, self.call.widths)
+        if not node.memory:
+            return value.expand(self.call.rows, width)
+        return self._of_sources(value.expand(self.call.rows, self.call.most_sources, width))
+
+
+def _source_mask(call: Call) -> Tensor | None:
+    """Which sources rows have, bool ``[B, S, 1]``; None is all."""
+    if call.sources is None:
+        return None
+    device = call.inputs[0].device
+    return (torch.arange(call.most_sources, device=device) < call.sources.to(device)[:, None])[..., None]
 
 
 def _column(value: Tensor) -> Tensor:

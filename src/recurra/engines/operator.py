@@ -17,7 +17,7 @@ from recurra.engines import eager, memory, native
 from recurra.engines.widths import Call, Names, Setting, bind, resolve
 from recurra.equations.program import Program, find
 
-_ARRAYS = "str setting, Tensor[] tensors, Tensor? lengths, bool[] needs"
+_ARRAYS = "str setting, Tensor[] tensors, Tensor?[] counts, bool[] needs"
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,12 @@ class _Form:
     reverse: bool
     engine: str
 
-    def call(self, tensors: Sequence[Tensor], lengths: Tensor | None) -> Call:
-        """The call, from the arrays that are given: states may be missing."""
+    def call(self, tensors: Sequence[Tensor], counts: Sequence[Tensor | None]) -> Call:
+        """The call, from the arrays that are given (states may be missing), and the rows' lengths and sources."""
         arrays = iter(tensors)
         every = [next(arrays) if g else None for g in self.given]
-        return Setting(self.program, self.layout, lengths, self.reverse).call(every)
+        lengths, sources = counts
+        return Setting(self.program, self.layout, lengths, self.reverse, sources).call(every)
 
 
 def _write(call: Call, given: Sequence[bool], engine: str) -> str:
@@ -55,19 +56,21 @@ def sweep(call: Call, engine: str) -> tuple[Tensor, tuple[Tensor, ...]]:
     Returns:
         Outputs ``[T, B, W]`` and the final states, each ``[B, W]``.
     """
-    arrays = [*call.inputs, *call.statics, *call.state, *call.parameters.values()]
+    # Spelt out: what is traced here knows no cached properties.
+    arrays = [*call.inputs, *call.statics, *call.memories, *call.state, *call.parameters.values()]
     tensors = [t for t in arrays if t is not None]
     needs = [t.requires_grad for t in tensors] if torch.is_grad_enabled() else []
     setting = _write(call, [t is not None for t in arrays], engine)
-    results = torch.ops.recurra.sweep(setting, tensors, call.lengths, needs if any(needs) else [])
+    counts = [call.lengths, call.sources]
+    results = torch.ops.recurra.sweep(setting, tensors, counts, needs if any(needs) else [])
     return results[0], tuple(results[1:-1])
 
 
 @torch.library.custom_op("recurra::sweep", mutates_args=(), schema=f"({_ARRAYS}) -> Tensor[]")
-def _sweep(setting: str, tensors: Sequence[Tensor], lengths: Tensor | None, needs: Sequence[bool]) -> list[Tensor]:
+def _sweep(setting: str, tensors: Sequence[Tensor], counts: Sequence[Tensor | None], needs: Sequence[bool]) -> list[Tensor]:
     """Outputs, final states, and what the gradients read again; no `needs` is inference."""
     form = _read(setting)
-    call = form.call(tensors, lengths)
+    call = form.call(tensors, counts)
     if _is_native(call, form.engine):
         results, kept = native.forward(call, _marks(form, needs) if needs else None)
         # The graph owns what it keeps, and none of its results share memory.
@@ -77,11 +80,11 @@ def _sweep(setting: str, tensors: Sequence[Tensor], lengths: Tensor | None, need
 
 
 @_sweep.register_fake  # pyright: ignore[reportUnknownMemberType]
-def _(setting: str, tensors: Sequence[Tensor], lengths: Tensor | None, needs: Sequence[bool]) -> list[Tensor]:
-    call = _read(setting).call(tensors, lengths)
+def _(setting: str, tensors: Sequence[Tensor], counts: Sequence[Tensor | None], needs: Sequence[bool]) -> list[Tensor]:
+    call = _read(setting).call(tensors, counts)
     widths, x = bind(call), call.inputs[0]
     output = x.new_empty(call.steps, call.rows, resolve(call.program.traced.output.width, widths))
-    finals = [x.new_empty(call.rows, resolve(w, widths)) for w in call.program.cell.states.values()]
+    finals = [x.new_empty(*call.state_shape(n, widths)) for n in call.program.cell.states]
     # How much is kept is for the engine to say, once it runs.
     kept = cast(int, torch.library.get_ctx().new_dynamic_size()) if needs else 0  # pyright: ignore
     return [output, *finals, torch.empty(kept, **memory.NUMBERS)]
@@ -93,14 +96,14 @@ def _(setting: str, tensors: Sequence[Tensor], lengths: Tensor | None, needs: Se
 def _sweep_gradients(
     setting: str,
     tensors: Sequence[Tensor],
-    lengths: Tensor | None,
+    counts: Sequence[Tensor | None],
     needs: Sequence[bool],
     kept: Tensor,
     gradients: Sequence[Tensor | None],
 ) -> list[Tensor]:
     """The gradients that are needed, from those of the outputs and final states."""
     form = _read(setting)
-    call = form.call(tensors, lengths)
+    call = form.call(tensors, counts)
     marks = _marks(form, needs)
     if not _is_native(call, form.engine):
         return _eager_gradients(call, marks, gradients)
@@ -113,7 +116,7 @@ def _sweep_gradients(
 def _(
     setting: str,
     tensors: Sequence[Tensor],
-    lengths: Tensor | None,
+    counts: Sequence[Tensor | None],
     needs: Sequence[bool],
     kept: Tensor,
     gradients: Sequence[Tensor | None],
@@ -143,13 +146,14 @@ def _nothing() -> Tensor:
 
 
 def _set_up(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    ctx.setting, tensors, lengths, ctx.needs = inputs
-    ctx.save_for_backward(lengths, output[-1], *tensors)
+    ctx.setting, tensors, counts, ctx.needs = inputs
+    ctx.save_for_backward(*counts, output[-1], *tensors)
 
 
 def _backward(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
-    lengths, kept, *tensors = ctx.saved_tensors
-    found = iter(torch.ops.recurra.sweep_gradients(ctx.setting, tensors, lengths, ctx.needs, kept, gradients[:-1]))
+    lengths, sources, kept, *tensors = ctx.saved_tensors
+    counts = [lengths, sources]
+    found = iter(torch.ops.recurra.sweep_gradients(ctx.setting, tensors, counts, ctx.needs, kept, gradients[:-1]))
     return None, [next(found) if need else None for need in ctx.needs], None, None
 
 

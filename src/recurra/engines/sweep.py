@@ -27,6 +27,8 @@ def sweep(  # noqa: PLR0913 - the arrays of a call; all but the first four by ke
     statics: Sequence[Tensor] = (),
     lengths: Tensor | None = None,
     reverse: bool = False,
+    memories: Sequence[Tensor] = (),
+    sources: Tensor | None = None,
     engine: str = "auto",
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a cell over a sequence.
@@ -40,6 +42,9 @@ def sweep(  # noqa: PLR0913 - the arrays of a call; all but the first four by ke
         statics: its per-sequence inputs, each ``[B, W]``.
         lengths: steps of each row, int64 ``[B]`` on the CPU, each from 0 to T; None is T for all.
         reverse: each row runs from its own last step to its first. Outputs stand at the step they belong to.
+        memories: its inputs with a row for every source, each ``[B, S, W]``.
+        sources: how many of its sources each row has, int64 ``[B]`` on the CPU, each from 1 to S; None is S for all. What
+            lies behind them is never read.
         engine: "native", "eager", or "auto": native where it can serve the call, else eager. Which one it is, and
             why, goes to the log ``recurra.engines`` once for each cell.
 
@@ -51,7 +56,8 @@ def sweep(  # noqa: PLR0913 - the arrays of a call; all but the first four by ke
         ValueError: the arrays do not fit the cell, or the engine named cannot serve the call.
     """
     arrays = {(n,) if isinstance(n, str) else n: p for n, p in parameters.items()}
-    call = Call(program, tuple(inputs), tuple(statics), tuple(state), arrays, lengths, reverse)
+    given = tuple(inputs), tuple(statics), tuple(state)
+    call = Call(program, *given, arrays, lengths, reverse, tuple(memories), sources)
     if torch.compiler.is_compiling():
         return operator.sweep(call, engine)
     return native.sweep(call) if settle(call, engine) == "native" else eager.sweep(call)

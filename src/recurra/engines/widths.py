@@ -30,6 +30,7 @@ class Setting:
     layout: tuple[Names, ...]
     lengths: Tensor | None
     reverse: bool
+    sources: Tensor | None = None
 
     @property
     def keys(self) -> tuple[Slot, ...]:
@@ -37,7 +38,9 @@ class Setting:
         known: dict[object, tuple[Slot, ...]] = self.program.__dict__.setdefault("tensor_keys", {})
         if self.layout not in known:
             cell = self.program.cell
-            declared = (("input", cell.inputs), ("static", cell.statics), ("state", cell.states))
+            declared = (
+                ("input", cell.inputs), ("static", cell.statics), ("memory", cell.memories), ("state", cell.states),
+            )  # fmt: skip
             known[self.layout] = (
                 *[(kind, name) for kind, names in declared for name in names],
                 *[("parameter", *names) for names in self.layout],
@@ -49,10 +52,14 @@ class Setting:
         cell, given = self.program.cell, list(tensors)
         inputs = [given.pop(0) for _ in cell.inputs]
         statics = [given.pop(0) for _ in cell.statics]
+        memories = [given.pop(0) for _ in cell.memories]
         state = [given.pop(0) for _ in cell.states]
         parameters = dict(zip(self.layout, given, strict=True))
         # Of all tensors only states may be None.
-        return Call(self.program, tuple(inputs), tuple(statics), tuple(state), parameters, self.lengths, self.reverse)  # type: ignore[arg-type]
+        return Call(
+            self.program, tuple(inputs), tuple(statics), tuple(state), parameters, self.lengths, self.reverse,  # type: ignore[arg-type]
+            tuple(memories), self.sources,  # type: ignore[arg-type]
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,11 +69,13 @@ class Call:
     Attributes:
         inputs: per-step inputs, each ``[T, B, W]`` (any strides over T and B).
         statics: per-sequence inputs, each ``[B, W]``.
-        state: initial states, each ``[B, W]``; None is zeros.
+        state: initial states, each ``[B, W]``, or ``[B, S, W]`` where they have a row for every source; None is zeros.
         parameters: learned arrays by name, shaped as the program declares them; of several names, one array with
             theirs one below the other.
         lengths: steps of each row, int64 ``[B]`` on the CPU; None is all of them.
         reverse: whether each row runs from its last step to its first.
+        memories: inputs with a row for every source, each ``[B, S, W]``.
+        sources: how many of its sources each row has, int64 ``[B]`` on the CPU; None is all of them.
     """
 
     program: Program
@@ -76,6 +85,8 @@ class Call:
     parameters: Mapping[Names, Tensor]
     lengths: Tensor | None = None
     reverse: bool = False
+    memories: tuple[Tensor, ...] = ()
+    sources: Tensor | None = None
 
     @property
     def steps(self) -> int:
@@ -85,6 +96,17 @@ class Call:
     def rows(self) -> int:
         return self.inputs[0].shape[1]
 
+    @property
+    def most_sources(self) -> int:
+        """S, rows of the memories; 0 where there are none."""
+        return self.memories[0].shape[1] if self.memories and self.memories[0].dim() == 3 else 0
+
+    def state_shape(self, name: str, widths: Mapping[str, int] | None = None) -> tuple[int, ...]:
+        """Shape of a state: ``[B, W]``, or ``[B, S, W]`` where it has a row for every source."""
+        cell = self.program.cell
+        sources = (self.most_sources,) if name in cell.source_states else ()
+        return (self.rows, *sources, resolve(cell.states[name], self.widths if widths is None else widths))
+
     @cached_property
     def widths(self) -> dict[str, int]:
         """Columns of each named width.
@@ -93,7 +115,7 @@ class Call:
             ValueError: an array is missing, has another shape than its declaration, or two arrays disagree on a width.
         """
         # Shapes that have passed once pass again.
-        counts = len(self.inputs), len(self.statics), len(self.state)
+        counts = len(self.inputs), len(self.statics), len(self.memories), len(self.state)
         shapes = [None if t is None else t.shape for t in self.tensors]
         key = (self.program.key, counts, tuple(self.parameters), *shapes)
         found = _WIDTHS.get(key)
@@ -106,20 +128,24 @@ class Call:
             ValueError: see `widths`; or a length is no number of steps that the inputs have.
         """
         self.widths  # noqa: B018
-        lengths = self.lengths
-        if lengths is None:
+        self._check_counts("lengths", "a length", self.lengths, 0, self.steps, "steps of the input")
+        if self.sources is not None and not self.memories:
+            raise ValueError(f"cell {self.program.cell.name}: numbers of sources are given to a cell without a memory")
+        self._check_counts("sources", "a number of sources", self.sources, 1, self.most_sources, "sources of the memory")
+
+    def _check_counts(self, name: str, one: str, counts: Tensor | None, least: int, most: int, of: str) -> None:
+        if counts is None:
             return
-        name = self.program.cell.name
-        if lengths.dtype is not torch.int64 or not lengths.is_cpu or list(lengths.shape) != [self.rows]:
+        cell = self.program.cell.name
+        if counts.dtype is not torch.int64 or not counts.is_cpu or list(counts.shape) != [self.rows]:
             raise ValueError(
-                f"cell {name}: lengths are {str(lengths.dtype).removeprefix('torch.')} {list(lengths.shape)} on "
-                f"{lengths.device}; expected int64 [{self.rows}] on cpu, one for each row"
+                f"cell {cell}: {name} are {str(counts.dtype).removeprefix('torch.')} {list(counts.shape)} on "
+                f"{counts.device}; expected int64 [{self.rows}] on cpu, one for each row"
             )
-        low, high = int(lengths.min()), int(lengths.max())
-        if low < 0 or high > self.steps:
+        low, high = int(counts.min()), int(counts.max())
+        if low < least or high > most:
             raise ValueError(
-                f"cell {name}: a length is {low if low < 0 else high}; "
-                f"expected 0 to {self.steps}, the steps of the input"
+                f"cell {cell}: {one} is {low if low < least else high}; expected {least} to {most}, the {of}"
             )
 
     def check_kinds(self) -> None:
@@ -144,7 +170,7 @@ class Call:
 
     @cached_property
     def setting(self) -> Setting:
-        return Setting(self.program, tuple(self.parameters), self.lengths, self.reverse)
+        return Setting(self.program, tuple(self.parameters), self.lengths, self.reverse, self.sources)
 
     @cached_property
     def named(self) -> dict[str, Tensor]:
@@ -168,8 +194,8 @@ class Call:
 
     @cached_property
     def tensors(self) -> tuple[Tensor | None, ...]:
-        """Every array of the call: inputs, statics and states as declared, then the parameters' as given."""
-        return (*self.inputs, *self.statics, *self.state, *self.parameters.values())
+        """Every array of the call: inputs, statics, memories and states as declared, then the parameters' as given."""
+        return (*self.inputs, *self.statics, *self.memories, *self.state, *self.parameters.values())
 
 
 _MOST_SHAPES = 4096
@@ -213,6 +239,7 @@ class _Widths:
         call, cell = self.call, self.cell
         self._count("inputs", call.inputs, cell.inputs)
         self._count("statics", call.statics, cell.statics)
+        self._count("memories", call.memories, cell.memories)
         self._count("states", call.state, cell.states)
         first = next(iter(cell.inputs))
         if call.inputs[0].dim() != 3 or 0 in call.inputs[0].shape[:2]:
@@ -225,9 +252,15 @@ class _Widths:
             self._match(f"input {name}", x, lead, (width,))
         for (name, width), x in zip(cell.statics.items(), call.statics, strict=True):
             self._match(f"static {name}", x, lead[1:], (width,))
+        sources = call.most_sources
+        for (name, width), x in zip(cell.memories.items(), call.memories, strict=True):
+            self._match(f"memory {name}", x, [lead[1], sources or "S"], (width,))
+            if not sources:
+                raise ValueError(f"cell {cell.name}: memory {name} has no source; expected at least one for each row")
         for (name, width), x in zip(cell.states.items(), call.state, strict=True):
             if x is not None:
-                self._match(f"state {name}", x, lead[1:], (width,))
+                over = [sources] if name in cell.source_states else []
+                self._match(f"state {name}", x, [*lead[1:], *over], (width,))
         for name, parameter in call.program.parameters.items():
             if name not in call.named:
                 raise ValueError(
@@ -258,7 +291,7 @@ class _Widths:
                 f"expected {len(declared)}: {', '.join(declared) or 'none'}"
             )
 
-    def _match(self, what: str, array: Tensor, lead: list[int], declared: tuple[Width, ...]) -> None:
+    def _match(self, what: str, array: Tensor, lead: Sequence[int | str], declared: tuple[Width, ...]) -> None:
         shape = list(array.shape)
         expected = [*lead, *declared]
         numbers = all(isinstance(w, str) or size == w for size, w in zip(shape, expected, strict=False))

@@ -8,24 +8,28 @@ from recurra.equations.language import (
     abs,
     affine,
     detach,
+    dot,
     exp,
     group_norm,
     layer_norm,
     log,
     maximum,
     minimum,
+    observe,
     relu,
     select,
     sigmoid,
+    softmax,
     softplus,
     sqrt,
     tanh,
     vector,
+    weighted_sum,
 )
 from recurra.equations.printing import latex, unicode
 
 __all__ = [
-    "Cell", "CellError", "Parameter", "Rate", "Traced", "Value", "Width", "abs", "affine", "cell", "detach", "exp",
-    "group_norm", "latex", "layer_norm", "log", "maximum", "minimum", "nearest", "relu", "select", "sigmoid",
-    "softplus", "sqrt", "tanh", "unicode", "vector",
+    "Cell", "CellError", "Parameter", "Rate", "Traced", "Value", "Width", "abs", "affine", "cell", "detach", "dot", "exp",
+    "group_norm", "latex", "layer_norm", "log", "maximum", "minimum", "nearest", "observe", "relu", "select", "sigmoid",
+    "softmax", "softplus", "sqrt", "tanh", "unicode", "vector", "weighted_sum",
 ]  # fmt: skip

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from recurra.equations.cell import Traced
 from recurra.equations.errors import CellError
-from recurra.equations.graph import Graph, Node, Rate, Width, ancestors, broaden
-from recurra.equations.language import row_sum, spread, sum_nodes
+from recurra.equations.graph import Graph, Node, Rate, Width, ancestors, broaden, gathered, stretch
+from recurra.equations.language import row_dot, row_sum, spread, sum_nodes
 
 Key = tuple[str, str]
-"""What a gradient belongs to: ("input" | "static" | "state" | "parameter", name)."""
+"""What a gradient belongs to: ("input" | "static" | "memory" | "state" | "parameter", name)."""
 
 
 def derivative(node: Node, d: Node) -> list[tuple[Node, Node]]:
@@ -58,6 +58,10 @@ def derivative(node: Node, d: Node) -> list[tuple[Node, Node]]:
         case "row_dot":
             d = spread(d, args[0].width)
             return [(args[0], d * args[1]), (args[1], d * args[0])]
+        case "source_sum":
+            return [(args[0], stretch(d))]
+        case "source_dot":
+            return [(a, row_dot(d, b) if a.width == 1 != b.width else d * b) for a, b in (args, args[::-1])]
         case "broaden":
             groups = args[0].width
             return [(args[0], d if groups == 1 else row_sum(d, int(groups)))]
@@ -67,14 +71,18 @@ def derivative(node: Node, d: Node) -> list[tuple[Node, Node]]:
             raise CellError(f"no derivative is known of {node.op}")
 
 
-def reduce_to(d: Node, rate: Rate, width: Width) -> Node:
-    """Sum an adjoint over the columns, the steps and the rows down to a value of this rate and width, or broaden it."""
+def reduce_to(d: Node, rate: Rate, width: Width, *, memory: bool = False) -> Node:
+    """Sum an adjoint down to a value of this rate and width, over its columns, sources, steps and rows, or broaden it."""
     g = d.graph
     if width == 1 and d.width != 1:
         d = row_sum(d)
+    if d.memory and not memory:
+        d = gathered(d)
     d = broaden(d, width)
+    if memory:
+        d = stretch(d)
     if rate < Rate.STEP <= d.rate:
-        d = g.node("sum_time", (d,), width=width, rate=Rate.SEQUENCE)
+        d = g.node("sum_time", (d,), width=width, memory=memory, rate=Rate.SEQUENCE)
     if rate < d.rate and d.rate is Rate.SEQUENCE:
         d = g.node("sum_rows", (d,), width=width, rate=Rate.ONCE)
     return d
@@ -111,26 +119,27 @@ class _Adjoint:
         if node in self.products:
             pairs = self.products.pop(node)
             weights = tuple(w for w, _ in pairs)
-            pieces.append(self.graph.node("back", (d for _, d in pairs), weights, width=node.width))
+            pieces.append(self.graph.node("back", (d for _, d in pairs), weights, width=node.width, memory=node.memory))
         if not pieces:
             return None
-        kinds: dict[tuple[Rate | None, Width | None], list[Node]] = {}
+        kinds: dict[tuple[Rate | None, Width | None, bool], list[Node]] = {}
         for d in pieces:
-            kind = (d.rate if node.rate < Rate.STEP else None, d.width if node.width == 1 else None)
+            kind = (d.rate if node.rate < Rate.STEP else None, d.width if node.width == 1 else None, d.memory)
             kinds.setdefault(kind, []).append(d)
-        return sum_nodes([reduce_to(sum_nodes(ds), node.rate, node.width) for ds in kinds.values()])
+        sums = map(sum_nodes, kinds.values())
+        return sum_nodes([reduce_to(d, node.rate, node.width, memory=node.memory) for d in sums])
 
     def affine(self, node: Node, d: Node, needed: set[Node]) -> None:
         """Gradients of an affine's parameters, and its share in the products that lead back to its operands."""
         weights, bias = affine_names(node)
-        d = broaden(d, node.width)
+        d = reduce_to(d, node.rate, node.width, memory=True) if node.memory else broaden(d, node.width)
         if bias is not None and ("parameter", bias) in self.wanted:
             self.biases.setdefault(bias, []).append(d)
         for weight, operand in zip(weights, node.args, strict=True):
             wants_weight, wants_operand = ("parameter", weight) in self.wanted, operand in needed
             if not (wants_weight or wants_operand):
                 continue
-            e = reduce_to(d, operand.rate, node.width) if operand.rate < Rate.STEP else d
+            e = reduce_to(d, operand.rate, node.width, memory=node.memory) if operand.rate < Rate.STEP else d
             if wants_weight:
                 self.weights.setdefault(weight, []).extend((operand, e))
             if wants_operand:
@@ -161,7 +170,7 @@ def adjoint(traced: Traced, wanted: Set[Key]) -> dict[Key, Node]:
         wanted: what gradients are asked for. Those of the states are always there: they are carried back in time.
 
     Returns:
-        The gradient of each wanted input, static and parameter that has one, and of each state.
+        The gradient of each wanted input, static, memory and parameter that has one, and of each state.
     """
     g = traced.graph
     order = ancestors((traced.output, *traced.new_states))
@@ -195,7 +204,8 @@ def adjoint(traced: Traced, wanted: Set[Key]) -> dict[Key, Node]:
             ds = work.biases[name]
             work.result["parameter", name] = g.node("bias_gradient", ds, name, rate=Rate.ONCE, width=ds[0].width)
     for leaf in traced.states:
-        work.result.setdefault(leaf.attr, broaden(g.constant(0.0), leaf.width))
+        nothing = broaden(g.constant(0.0), leaf.width)
+        work.result.setdefault(leaf.attr, stretch(nothing) if leaf.memory else nothing)
     return work.result
 
 

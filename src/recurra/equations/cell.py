@@ -26,6 +26,7 @@ class Traced:
     Attributes:
         inputs: one leaf for each per-step input, in the order of the function's arguments.
         statics: likewise for the inputs given once a sequence.
+        memories: likewise for those given once a sequence for each of its sources.
         states: likewise for the states, as they stand before the step.
         output: what the step gives out.
         new_states: the states after the step, in the order of `states`.
@@ -36,6 +37,7 @@ class Traced:
     graph: Graph
     inputs: tuple[Node, ...]
     statics: tuple[Node, ...]
+    memories: tuple[Node, ...]
     states: tuple[Node, ...]
     output: Node
     new_states: tuple[Node, ...]
@@ -53,6 +55,8 @@ class Cell:
         states: width of each state, by name.
         inputs: width of each per-step input, by name.
         statics: width of each input given once a sequence, by name.
+        memories: width of each input with a row for every source, given once a sequence, by name.
+        source_states: the states that have a row for every source.
         initial: what each state starts from where nothing else is given, by name.
         options: keyword-only arguments of the function and their values, settled before the trace.
     """
@@ -64,6 +68,7 @@ class Cell:
         statics: Sequence[str],
         widths: Mapping[str, Width],
         initial: Mapping[str, float],
+        memories: Sequence[str] = (),
     ) -> None:
         self.function = function
         self._widths = dict(widths)
@@ -81,14 +86,16 @@ class Cell:
                     f"Its states: {', '.join(self.states)}",
                 )
         self.initial = {s: float(initial.get(s, 0.0)) for s in self.states}
-        for wanted in (*self.states, *statics, *widths):
+        for wanted in (*self.states, *statics, *memories, *widths):
             if wanted not in names:
                 raise CellError(
                     f"cell {self.name}: `{wanted}` is declared but no argument of the function{nearest(wanted, names)}",
                     f"The function takes: {', '.join(names)}",
                 )
         self.statics = {n: self._widths.get(n, "H") for n in names if n in statics}
-        free = [n for n in names if n not in self.states and n not in statics]
+        self.memories = {n: self._widths.get(n, "M") for n in names if n in memories and n not in self.states}
+        self.source_states = tuple(n for n in self.states if n in memories)
+        free = [n for n in names if n not in self.states and n not in statics and n not in memories]
         self.inputs = {n: self._widths.get(n, "I" if k == 0 else "H") for k, n in enumerate(free)}
         self.options = {n: p.default for n, p in keyword_only.items()}
 
@@ -103,7 +110,8 @@ class Cell:
                     f"cell {self.name} has no option `{option}`{nearest(option, self.options)}",
                     f"Its options: {', '.join(self.options) or 'none'}",
                 )
-        other = Cell(self.function, self.states, list(self.statics), self._widths, self.initial)
+        memories = (*self.memories, *self.source_states)
+        other = Cell(self.function, self.states, list(self.statics), self._widths, self.initial, memories)
         other.name, other.options = name or self.name, {**self.options, **options}
         return other
 
@@ -130,9 +138,12 @@ class Cell:
         graph = Graph()
         inputs = tuple(graph.leaf("input", n, w, Rate.STEP) for n, w in self.inputs.items())
         statics = tuple(graph.leaf("static", n, w, Rate.SEQUENCE) for n, w in self.statics.items())
-        states = tuple(graph.leaf("state", n, w, Rate.LOOP) for n, w in self.states.items())
-        arguments = (*self.inputs, *self.statics, *self.states)
-        values = dict(zip(arguments, (*inputs, *statics, *states), strict=True))
+        memories = tuple(graph.leaf("memory", n, w, Rate.SEQUENCE, memory=True) for n, w in self.memories.items())
+        states = tuple(
+            graph.leaf("state", n, w, Rate.LOOP, memory=n in self.source_states) for n, w in self.states.items()
+        )
+        arguments = (*self.inputs, *self.statics, *self.memories, *self.states)
+        values = dict(zip(arguments, (*inputs, *statics, *memories, *states), strict=True))
         names: dict[Node, str] = {}
         try:
             with language.interpreting(language.Tracer(graph)), _recording(self.function, names):
@@ -144,7 +155,7 @@ class Cell:
             known = [n for n in dir(language) if not n.startswith("_")]
             happened = f"the name `{error.name}` is not known{nearest(str(error.name), known)}"
             raise CellError(self._locate(error, happened), "Import it from recurra.equations") from error
-        return Traced(graph, inputs, statics, states, output, new_states, len(graph.nodes), names)
+        return Traced(graph, inputs, statics, memories, states, output, new_states, len(graph.nodes), names)
 
     def _check_result(self, graph: Graph, result: Any) -> tuple[Node, tuple[Node, ...]]:
         if not _is_pair(result):
@@ -157,11 +168,22 @@ class Cell:
                 f"{len(new_states)} new states are returned, {len(self.states)} are declared",
                 f"Return one for each of: {', '.join(self.states)}",
             )
+        if output.memory:
+            raise CellError(
+                "the output has a value for every source of a memory",
+                "Return what is gathered over the sources: weighted_sum(weights, memory)",
+            )
         widened: list[Node] = []
         for (name, width), node in zip(self.states.items(), new_states, strict=True):
             if node.width == 1:
                 node = broaden(node, width)
-            if node.width != width or node.memory:
+            if node.memory != (name in self.source_states):
+                kinds = ("one value", "a value for every source")
+                raise CellError(
+                    f"the new value of state {name} is {kinds[node.memory]}, the state is {kinds[not node.memory]}",
+                    "Gather over the sources with weighted_sum(weights, memory), or name the state in memory=(…)",
+                )
+            if node.width != width:
                 raise CellError(
                     f"the new value of state {name} has width {node.width}, the state has width {width}",
                     f"Bring it to {width} with affine(name, value, width={width!r}), or declare the state so",
@@ -186,6 +208,7 @@ def cell(
     *,
     state: Sequence[str] | Mapping[str, Width],
     static: Sequence[str] = (),
+    memory: Sequence[str] = (),
     width: Mapping[str, Width] | None = None,
     initial: Mapping[str, float] | None = None,
 ) -> Callable[[Callable[..., Any]], Cell]:
@@ -195,7 +218,10 @@ def cell(
         state: the arguments that are states; a mapping gives each its width (``{"h": "P", "c": "H"}``), a plain
             sequence gives them all ``"H"``.
         static: the arguments given once a sequence.
-        width: widths of inputs and statics other than the usual: the first input has ``"I"``, all others ``"H"``.
+        memory: the arguments with a row for every source: what is attended to, given once a sequence; or a state among
+            `state` that has a value for every source (a coverage).
+        width: widths of inputs, statics and memories other than the usual: the first input has ``"I"``, memories
+            ``"M"``, all others ``"H"``.
         initial: what a state starts from, if not zeros (``{"m": -math.inf}`` for a running maximum).
 
     Example::
@@ -208,7 +234,7 @@ def cell(
     states = dict(state) if isinstance(state, Mapping) else dict.fromkeys(state, "H")
 
     def make(function: Callable[..., Any]) -> Cell:
-        return Cell(function, states, static, width or {}, initial or {})
+        return Cell(function, states, static, width or {}, initial or {}, memory)
 
     return make
 

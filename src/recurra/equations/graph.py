@@ -126,6 +126,8 @@ class Graph:
         parameters: the learned arrays by name, in the order of their first use.
         affines: matrices and bias of each named affine.
         norms: what a normalisation gave → what it was.
+        softmaxes: what a softmax over the sources gave → its scores, for printing alone.
+        observed: values that whoever looks inside can ask for, by name.
     """
 
     def __init__(self) -> None:
@@ -133,6 +135,8 @@ class Graph:
         self.parameters: dict[str, Parameter] = {}
         self.affines: dict[str, tuple[tuple[str, ...], str | None]] = {}
         self.norms: dict[Node, Norm] = {}
+        self.softmaxes: dict[Node, Node] = {}
+        self.observed: dict[str, Node] = {}
         self._table: dict[Hashable, Node] = {}
 
     def node(
@@ -149,6 +153,8 @@ class Graph:
         args = tuple(args)
         if rate is None:
             rate = max((a.rate for a in args), default=Rate.ONCE)
+        if memory and rate is Rate.STEP:
+            rate = Rate.LOOP  # what has both steps and sources is never held for all of them at once
         key = (op, tuple(a.id for a in args), attr, width, memory, rate)
         found = self._table.get(key)
         if found is None:
@@ -291,6 +297,18 @@ def ancestors(roots: Iterable[Node]) -> list[Node]:
             seen.add(node)
             stack.extend(node.args)
     return sorted(seen, key=lambda n: n.id)
+
+
+def gathered(node: Node, op: str = "source_sum") -> Node:
+    """The sum of a memory's value over its sources, or another reduction (``source_max``)."""
+    if op == "source_sum" and node.op == "mul":
+        return node.graph.node("source_dot", node.args, width=node.width)
+    return node.graph.node(op, (node,), width=node.width)
+
+
+def stretch(node: Node) -> Node:
+    """A value repeated over the sources of a memory."""
+    return node if node.memory else node.graph.node("stretch", (node,), width=node.width, memory=True)
 
 
 def broaden(node: Node, width: Width) -> Node:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from recurra.equations.errors import CellError
-from recurra.equations.graph import Graph, Node, Norm, Operand, Parameter, Rate, Width, broaden, part
+from recurra.equations.graph import Graph, Node, Norm, Operand, Parameter, Rate, Width, broaden, gathered, part
 
 Value = Any
 """A symbol while a cell is traced, an array while it is run."""
@@ -36,6 +36,14 @@ class Interpreter(Protocol):
     def vector(self, name: str, width: Width, initial: float | None) -> Value: ...
 
     def norm(self, parts: tuple[Value, ...], name: str, groups: int, epsilon: float) -> tuple[Value, ...]: ...
+
+    def dot(self, a: Value, b: Value, scaled: bool) -> Value: ...
+
+    def softmax(self, scores: Value) -> Value: ...
+
+    def weighted_sum(self, weights: Value, values: Value) -> Value: ...
+
+    def observe(self, name: str, value: Value) -> None: ...
 
 
 _active: ContextVar[Interpreter] = ContextVar("interpreter")
@@ -158,6 +166,26 @@ def group_norm(value: Value, name: str, *, groups: int, epsilon: float = 1e-5) -
     return interpreter().norm((value,), name, groups, epsilon)[0]
 
 
+def dot(a: Value, b: Value, *, scaled: bool = False) -> Value:
+    """The sum of a·b over the columns; if scaled, divided by the root of their number (Vaswani et al. 2017)."""
+    return interpreter().dot(a, b, scaled)
+
+
+def softmax(scores: Value) -> Value:
+    """exp(score) / Σ exp(score), the sum being over a row's sources; what stands behind their end has no part in it."""
+    return interpreter().softmax(scores)
+
+
+def weighted_sum(weights: Value, values: Value) -> Value:
+    """Σ weight · value over a row's sources: one value of what had one for every source."""
+    return interpreter().weighted_sum(weights, values)
+
+
+def observe(name: str, value: Value) -> None:
+    """Let whoever looks inside see a value, under that name. It changes nothing."""
+    interpreter().observe(name, value)
+
+
 class Tracer:
     """The interpreter that builds a graph."""
 
@@ -177,18 +205,20 @@ class Tracer:
         names, shift = self._affine_names(name, nodes, bias)
         if blocks < 1:
             raise CellError(f"affine({name!r}) with {blocks} blocks", "Give at least one block")
-        weights = tuple(w for w, o in zip(names, operands, strict=True) if not isinstance(o, Projected))
-        factors = tuple(n for n, o in zip(nodes, operands, strict=True) if not isinstance(o, Projected))
+        factors = [(w, n) for w, n, o in zip(names, nodes, operands, strict=True) if not isinstance(o, Projected)]
         part(width, blocks)  # for its error alone: the rows of a matrix are counted whole
-        for weight, node in zip(weights, factors, strict=True):
+        for weight, node in factors:
             graph.parameter(Parameter(weight, "matrix", (width, part(node.width, blocks)), blocks=blocks))
         if shift is not None:
             graph.parameter(Parameter(shift, "bias", (width,)))
         given = [n for n, o in zip(nodes, operands, strict=True) if isinstance(o, Projected)]
-        if weights:
-            memory = any(n.memory for n in factors)
-            given.append(graph.node("affine", factors, (name, weights, shift), width=width, memory=memory))
-        elif shift is not None:
+        # What is multiplied source by source is a sum of its own; the bias joins the last one.
+        kinds = [k for k in (True, False) if any(n.memory is k for _, n in factors)]
+        for memory in kinds:
+            weights, values = zip(*[(w, n) for w, n in factors if n.memory is memory], strict=True)
+            last = shift if memory is kinds[-1] else None
+            given.append(graph.node("affine", values, (name, weights, last), width=width, memory=memory))
+        if not kinds and shift is not None:
             given.append(graph.leaf("parameter", shift, width, Rate.ONCE))
         return sum_nodes(given)
 
@@ -235,6 +265,46 @@ class Tracer:
             result.append(gain * (c * spread(scale, node.width)) + shift)
         graph.norms.update(dict.fromkeys(result, Norm(nodes, tuple(result), groups)))
         return tuple(result)
+
+
+    def dot(self, a: Operand, b: Operand, scaled: bool) -> Node:
+        graph = self.graph
+        nodes = graph.wrap(a), graph.wrap(b)
+        widths = {n.width for n in nodes}
+        if len(widths) > 1:
+            names = " and ".join(sorted(map(str, widths)))
+            raise CellError(
+                f"dot of values with widths {names}", "Bring them to one width with affine(name, value, width=…)"
+            )
+        product = row_dot(*nodes)
+        share = graph.node("share", attr=(nodes[0].width,))
+        return product * self.pointwise("sqrt", share) if scaled else product
+
+    def softmax(self, scores: Operand) -> Node:
+        node = self._of_sources("softmax", scores)
+        if node.width != 1:
+            raise CellError(f"softmax of scores with width {node.width}", "Give one score a source: dot(a, b)")
+        # The weights do not depend on what is subtracted, so no gradient goes there.
+        largest = self.pointwise("detach", gathered(node, "source_max"))
+        raised = self.pointwise("exp", node - largest)
+        weights = raised / gathered(raised)
+        self.graph.softmaxes[weights] = node
+        return weights
+
+    def weighted_sum(self, weights: Operand, values: Operand) -> Node:
+        return gathered(self._of_sources("weighted_sum", weights) * self._of_sources("weighted_sum", values))
+
+    def observe(self, name: str, value: Operand) -> None:
+        self.graph.observed[name] = self.graph.wrap(value)
+
+    def _of_sources(self, function: str, value: Operand) -> Node:
+        node = self.graph.wrap(value)
+        if not node.memory:
+            raise CellError(
+                f"{function} of a value that is one for all sources",
+                "Give it values made from a memory, an argument named in @cell(memory=(…))",
+            )
+        return node
 
 
 def row_sum(a: Node, groups: int = 1) -> Node:

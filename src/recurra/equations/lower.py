@@ -14,7 +14,7 @@ from recurra.equations.graph import Graph, Node, Rate
 
 NONLINEAR = frozenset({"sigmoid", "tanh", "exp", "log", "sqrt", "softplus", "div"})
 """Worth more to save than to compute again."""
-_SAVED = NONLINEAR | {"affine", "row_sum", "row_dot"}
+_SAVED = NONLINEAR | {"affine", "row_sum", "row_dot", "source_sum", "source_dot", "source_max"}
 
 
 @dataclass
@@ -53,6 +53,8 @@ class Lowering:
             return False
         if node.op == "leaf":
             return node.rate is Rate.LOOP
+        if node.memory and node.rate is Rate.LOOP:
+            return False  # a row a step and source: more to keep than to compute again
         return node.op in _SAVED or node.rate < Rate.STEP
 
     def _read(self, node: Node) -> Node:

@@ -79,7 +79,7 @@ class Program:
         """Every named width, as it is written: ``"H"``, ``"H/4"``."""
         cell = self.cell
         shapes = [*[p.shape for p in self.parameters.values()], self.parted]
-        declared = [cell.inputs.values(), cell.statics.values(), cell.states.values(), *shapes]
+        declared = [group.values() for group in (cell.inputs, cell.statics, cell.memories, cell.states)] + shapes
         return tuple(dict.fromkeys(w for group in declared for w in group if isinstance(w, str)))
 
     @cached_property

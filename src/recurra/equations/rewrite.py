@@ -6,18 +6,15 @@ one gives: ``lengths(resets(zoneout(lstm)))``.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from recurra.equations import language
 from recurra.equations.adjoint import affine_names, leaf_name
+from recurra.equations.around import Additions, Passing, Stepped, around
 from recurra.equations.cell import Cell, nearest
 from recurra.equations.errors import CellError
 from recurra.equations.graph import Graph, Node, Width, ancestors
 from recurra.equations.language import Interpreter, Projected, Value, select
-
-Step = Callable[..., tuple[Value, tuple[Value, ...]]]
 
 
 def zoneout(cell: Cell, states: Sequence[str] | None = None) -> Cell:
@@ -26,30 +23,30 @@ def zoneout(cell: Cell, states: Sequence[str] | None = None) -> Cell:
     Adds a per-step input ``zone_s`` ``[T, B, W]`` for each of the states s (None: all of them): 1 keeps the old value,
     0 takes the new one. An output that is a state's new value is the kept one too.
     """
-    zoned = list(cell.states if states is None else states)
+    zoned = [s for s in cell.states if s not in cell.source_states] if states is None else list(states)
     masks = {f"zone_{s}": cell.states[s] for s in zoned}
 
-    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
+    def step(values: dict[str, Value]) -> Stepped:
         kept = {s: values.pop(f"zone_{s}") for s in zoned}
         old = {s: values[s] for s in zoned}
         return _mixed(cell, values, {s: lambda new, s=s: select(kept[s], old[s], new) for s in zoned})
 
-    return _around(cell, "zoneout", step, inputs=masks)
+    return around(cell, "zoneout", step, Additions(inputs=masks))
 
 
 def zoneout_mean(cell: Cell, rates: Mapping[str, float]) -> Cell:
     """Zoneout as it is on average, for evaluation: p · old + (1 − p) · new; each state it acts on, and its rate p."""
 
-    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
+    def step(values: dict[str, Value]) -> Stepped:
         old = {s: values[s] for s in rates}
         return _mixed(cell, values, {s: lambda new, s=s, p=p: p * old[s] + (1.0 - p) * new for s, p in rates.items()})
 
-    return _around(cell, "zoneout_mean", step)
+    return around(cell, "zoneout_mean", step)
 
 
 def _mixed(
     cell: Cell, values: dict[str, Value], mix: Mapping[str, Callable[[Value], Value]]
-) -> tuple[Value, tuple[Value, ...]]:
+) -> Stepped:
     """The cell's step with some of its new states changed; an output that is one of them is changed with it."""
     output, new = cell(**values)
     mixed = tuple(mix[s](n) if s in mix else n for s, n in zip(cell.states, new, strict=True))
@@ -64,12 +61,12 @@ def variational_dropout(cell: Cell, state: str = "h") -> Cell:
     """
     mask, matrices = f"drop_{state}", matrices_reading(cell, state)
 
-    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
+    def step(values: dict[str, Value]) -> Stepped:
         drop = values.pop(mask)
         with language.interpreting(_Dropping(language.interpreter(), cell.traced.graph, matrices, drop)):
             return cell(**values)
 
-    return _around(cell, "variational_dropout", step, statics={mask: cell.states[state]})
+    return around(cell, "variational_dropout", step, Additions(statics={mask: cell.states[state]}))
 
 
 def matrices_reading(cell: Cell, state: str) -> list[str]:
@@ -99,8 +96,7 @@ def with_static(cell: Cell) -> Cell:
     Raises:
         CellError: no affine reads the input, or the cell has a `static` already.
     """
-    affines, readers = cell.traced.graph.affines, projections(cell)
-    named = {name for name, (matrices, _) in affines.items() if not readers.keys().isdisjoint(matrices)}
+    named = input_affines(cell)
     if not named or "static" in (*cell.inputs, *cell.statics, *cell.states):
         raise CellError(
             f"cell {cell.name} cannot be given a static input: "
@@ -108,12 +104,22 @@ def with_static(cell: Cell) -> Cell:
             "Declare it in the cell: @cell(state=…, static=('s',)), and use it there",
         )
 
-    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
-        static = values.pop("static")
-        with language.interpreting(_Feeding(language.interpreter(), named, static)):
-            return cell(**values)
+    def step(values: dict[str, Value]) -> Stepped:
+        return with_operands(cell, named, values, values.pop("static"))
 
-    return _around(cell, "with_static", step, statics={"static": "S"})
+    return around(cell, "with_static", step, Additions(statics={"static": "S"}))
+
+
+def input_affines(cell: Cell) -> set[str]:
+    """The affines that multiply a per-step input."""
+    affines, readers = cell.traced.graph.affines, projections(cell)
+    return {name for name, (matrices, _) in affines.items() if not readers.keys().isdisjoint(matrices)}
+
+
+def with_operands(cell: Cell, affines: set[str], values: dict[str, Value], *further: Value) -> Stepped:
+    """The cell's step with further operands of some affines, a matrix of their own each."""
+    with language.interpreting(_Feeding(language.interpreter(), affines, further)):
+        return cell(**values)
 
 
 def resets(cell: Cell) -> Cell:
@@ -123,14 +129,19 @@ def resets(cell: Cell) -> Cell:
     ``start_s`` ``[B, W]`` for each state s. A reset selects, it never multiplies: what was infinite before it is gone.
     """
     starts = {f"start_{s}": w for s, w in cell.states.items()}
+    if cell.source_states:
+        raise CellError(
+            f"cell {cell.name} cannot start anew inside a sequence: its state {cell.source_states[0]} belongs to a memory",
+            "Give each episode a row of its own",
+        )
 
-    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
+    def step(values: dict[str, Value]) -> Stepped:
         reset = values.pop("reset")
         for s in cell.states:
             values[s] = select(reset, values.pop(f"start_{s}"), values[s])
         return cell(**values)
 
-    return _around(cell, "resets", step, inputs={"reset": 1}, statics=starts)
+    return around(cell, "resets", step, Additions(inputs={"reset": 1}, statics=starts))
 
 
 def lengths(cell: Cell) -> Cell:
@@ -139,13 +150,13 @@ def lengths(cell: Cell) -> Cell:
     Adds a per-step input ``alive`` ``[T, B, 1]``: 1 up to a row's length, 0 behind it.
     """
 
-    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
+    def step(values: dict[str, Value]) -> Stepped:
         alive = values.pop("alive")
         old = [values[s] for s in cell.states]
         output, new = cell(**values)
         return select(alive, output, 0.0), tuple(select(alive, n, o) for n, o in zip(new, old, strict=True))
 
-    return _around(cell, "lengths", step, inputs={"alive": 1})
+    return around(cell, "lengths", step, Additions(inputs={"alive": 1}))
 
 
 def teacher_forcing(cell: Cell, state: str | None = None) -> Cell:
@@ -201,12 +212,12 @@ def _feeding_back(
     _check_state(cell, fed)
     inputs = {f"{kind}_{fed}": 1 if kind == "teach" else cell.states[fed] for kind in kinds}
 
-    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
+    def step(values: dict[str, Value]) -> Stepped:
         given = [values.pop(n) for n in inputs]
         output, new = cell(**values)
         return output, tuple(feed(n, given) if s == fed else n for s, n in zip(cell.states, new, strict=True))
 
-    return _around(cell, name, step, inputs=inputs)
+    return around(cell, name, step, Additions(inputs=inputs))
 
 
 def projected(cell: Cell) -> Cell:
@@ -229,13 +240,13 @@ def projected(cell: Cell) -> Cell:
     read = {a for n in reached if n.op != "affine" for a in n.args} | {traced.output, *traced.new_states}
     unread = [leaf_name(leaf) for leaf in traced.inputs if leaf not in read]
 
-    def step(values: dict[str, Value]) -> tuple[Value, tuple[Value, ...]]:
+    def step(values: dict[str, Value]) -> Stepped:
         products = {m: values.pop(m) for m in matrices}
         values.update(dict.fromkeys(unread, 0.0))
         with language.interpreting(_Projecting(language.interpreter(), traced.graph, products)):
             return cell(**values)
 
-    return _around(cell, "projected", step, inputs=given, without=unread)
+    return around(cell, "projected", step, Additions(inputs=given, without=unread))
 
 
 def projections(cell: Cell) -> dict[str, str]:
@@ -263,26 +274,7 @@ def projections(cell: Cell) -> dict[str, str]:
     return found
 
 
-class _Other:
-    """An interpreter that gives every name the meaning that another gives it."""
-
-    def __init__(self, inner: Interpreter) -> None:
-        self.inner = inner
-
-    def affine(self, name: str, operands: tuple[Value, ...], width: Width, bias: bool, blocks: int) -> Value:
-        return self.inner.affine(name, operands, width, bias, blocks)
-
-    def pointwise(self, op: str, *args: Value) -> Value:
-        return self.inner.pointwise(op, *args)
-
-    def vector(self, name: str, width: Width, initial: float | None) -> Value:
-        return self.inner.vector(name, width, initial)
-
-    def norm(self, parts: tuple[Value, ...], name: str, groups: int, epsilon: float) -> tuple[Value, ...]:
-        return self.inner.norm(parts, name, groups, epsilon)
-
-
-class _Dropping(_Other):
+class _Dropping(Passing):
     """Multiplies what some matrices read by a mask."""
 
     def __init__(self, inner: Interpreter, graph: Graph, matrices: Sequence[str], mask: Value) -> None:
@@ -295,19 +287,19 @@ class _Dropping(_Other):
         return self.inner.affine(name, masked, width, bias, blocks)
 
 
-class _Feeding(_Other):
-    """Gives some affines a further operand."""
+class _Feeding(Passing):
+    """Gives some affines further operands."""
 
-    def __init__(self, inner: Interpreter, affines: set[str], operand: Value) -> None:
+    def __init__(self, inner: Interpreter, affines: set[str], operands: tuple[Value, ...]) -> None:
         super().__init__(inner)
-        self._affines, self._operand = affines, operand
+        self._affines, self._operands = affines, operands
 
     def affine(self, name: str, operands: tuple[Value, ...], width: Width, bias: bool, blocks: int) -> Value:
-        further = (self._operand,) if name in self._affines else ()
+        further = self._operands if name in self._affines else ()
         return self.inner.affine(name, (*operands, *further), width, bias, blocks)
 
 
-class _Projecting(_Other):
+class _Projecting(Passing):
     """Takes the products of some matrices as they are given."""
 
     def __init__(self, inner: Interpreter, graph: Graph, products: Mapping[str, Value]) -> None:
@@ -327,28 +319,3 @@ def _check_state(cell: Cell, state: str) -> None:
             f"cell {cell.name} has no state `{state}`{nearest(state, cell.states)}",
             f"Its states: {', '.join(cell.states)}",
         )
-
-
-def _around(
-    cell: Cell,
-    name: str,
-    step: Callable[[dict[str, Value]], tuple[Value, tuple[Value, ...]]],
-    *,
-    inputs: Mapping[str, Width] | None = None,
-    statics: Mapping[str, Width] | None = None,
-    without: Sequence[str] = (),
-) -> Cell:
-    """The cell whose step is `step`, with further inputs behind the cell's own, and without some of these."""
-    inputs = {**{n: w for n, w in cell.inputs.items() if n not in without}, **(inputs or {})}
-    statics = {**cell.statics, **(statics or {})}
-    order: Sequence[str] = (*inputs, *statics, *cell.states)
-
-    def function(**values: Any) -> tuple[Value, tuple[Value, ...]]:
-        return step(values)
-
-    function.__name__ = f"{name}({cell.name})"
-    function.__doc__ = cell.doc
-    function.__wrapped__ = cell.function  # type: ignore[attr-defined]  # where errors and names are looked for
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    function.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in order])  # type: ignore[attr-defined]
-    return Cell(function, cell.states, list(statics), {**inputs, **statics}, cell.initial)

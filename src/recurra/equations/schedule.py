@@ -77,7 +77,32 @@ def schedule(carried: tuple[tuple[Node, Node], ...], results: Mapping[tuple[str,
         while len(line) <= stage[n]:
             line.append(Stage())
         (line[stage[n]].products if n.op == "product" else line[stage[n]].tape).append(n)
+    for line in stages.values():
+        for one in line:
+            one.tape = _around_sources(one.tape)
     return Schedule(carried, results, region, stages, order)
+
+
+def by_source(n: Node) -> bool:
+    """Whether a node is computed source by source."""
+    return n.memory or any(a.memory for a in n.args)
+
+
+def _around_sources(tape: list[Node]) -> list[Node]:
+    """A tape's work in order: all that is done row by row over the sources stands together."""
+    inner = {n for n in tape if by_source(n)}
+    if not inner:
+        return tape
+    follows, feeds = set(inner), set(inner)
+    for n in tape:
+        if not follows.isdisjoint(n.args):
+            follows.add(n)
+    for n in reversed(tape):
+        if n in feeds:
+            feeds.update(n.args)
+    first = [n for n in tape if n not in follows]
+    middle = [n for n in tape if n in follows and n in feeds]
+    return [*first, *middle, *[n for n in tape if n in follows and n not in feeds]]
 
 
 def _region(n: Node, region: Mapping[Node, Region], held: bool) -> Region:
