@@ -59,7 +59,9 @@ class Trial:
         self.arrays |= {f"static {n}": draw(self.rows, width(w)) for n, w in cell.statics.items()}
         most = max(self.sources or (1,))
         self.arrays |= {f"memory {n}": draw(self.rows, most, width(w)) for n, w in cell.memories.items()}
-        shapes = {n: (self.rows, *([most] if n in cell.source_states else []), width(w)) for n, w in cell.states.items()}
+        shapes = {
+            n: (self.rows, *([most] if n in cell.source_states else []), width(w)) for n, w in cell.states.items()
+        }
         self.arrays |= {f"state {n}": draw(*shape) for n, shape in shapes.items()}
         if any(cell.initial.values()):
             # Its states keep what its equations rely on (a sum of exponentials is positive): they cannot be drawn.

@@ -47,7 +47,7 @@ class Oracle:
         return OPERATIONS[op](*self.together(*args))
 
     def together(self, *args: Any) -> list[Tensor]:
-        """The arguments, those that are one for all sources ``[B, W]`` ready to meet those that are not ``[B, S, W]``."""
+        """The arguments, those that are one for all sources, ``[B, W]``, ready to meet those that are not."""
         values = [self.wrap(a) for a in args]
         rank = max(v.dim() for v in values)
         return [v.unsqueeze(1) if v.dim() == 2 and rank == 3 else v for v in values]

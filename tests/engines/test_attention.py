@@ -7,7 +7,7 @@ from recurra import cells
 from recurra.equations import Cell, affine, cell, dot, relu, sigmoid, softmax, tanh, vector, weighted_sum
 from recurra.equations.attention import SCORES, attentive
 
-from .comparison import SIZES, Trial, assert_close, assert_native_agrees, on_engine, on_oracle, results
+from .comparison import SIZES, Trial, assert_close, on_engine, on_oracle, results
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -54,6 +54,4 @@ def trial(made: Cell, steps: int = 5, sources: tuple[int, ...] = (4, 1, 6), seed
 @pytest.mark.parametrize("made", attending(), ids=lambda c: c.name)
 def test_eager_agrees_with_the_equations(made: Cell):
     t = trial(made)
-    assert_close(
-        results(t, on_engine("eager"), torch.float64), results(t, on_oracle, torch.float64), tolerance=1e-12
-    )
+    assert_close(results(t, on_engine("eager"), torch.float64), results(t, on_oracle, torch.float64), tolerance=1e-12)

@@ -6,7 +6,8 @@ recurrence is computed for all steps at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -72,10 +73,13 @@ def sweep(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
 
 
 class _Sweep:
+    ahead = Rate.LOOP  # what changes less often is computed before the first step
+
     def __init__(self, call: Call) -> None:
-        self.call = call
+        self.call, self.rows = call, call.rows
         self.traced = call.program.traced
         self.order = ancestors((self.traced.output, *self.traced.new_states))
+        self.loop = [n for n in self.order if n.rate >= self.ahead and n.op not in ("leaf", "constant", "share")]
         like = call.inputs[0]
         self.options: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
         self.fixed: dict[Node, Tensor] = {}
@@ -87,23 +91,13 @@ class _Sweep:
             self.alive = (torch.arange(call.steps, device=like.device)[:, None] < lengths)[..., None]
 
     def run(self) -> tuple[Tensor, tuple[Tensor, ...]]:
-        self._leaves()
-        for node in self.order:
-            if node.op == "affine":
-                self.hoisted[node] = self._hoist(node)
-            if node.rate < Rate.LOOP and node not in self.fixed:
-                self.fixed[node] = self._compute(node, self.fixed, self.hoisted.get(node))
-        loop = [n for n in self.order if n.rate is Rate.LOOP and n.op != "leaf"]
+        self.look_ahead()
         state = self._initial_state()
         outputs: list[Tensor] = []
         steps = range(self.call.steps)
         for t in reversed(steps) if self.call.reverse else steps:
             at = _Step(self.fixed, state, t)
-            for node in loop:
-                start = self.hoisted.get(node)
-                if start is not None and self._hoisted_rate(node) is Rate.STEP:
-                    start = start[t]
-                at[node] = self._compute(node, at, start)
+            self.step(at, t)
             output = self._row(at[self.traced.output], self.traced.output)
             outputs.append(self._where_alive(t, output, torch.zeros_like(output)))
             state = {
@@ -113,6 +107,23 @@ class _Sweep:
         if self.call.reverse:
             outputs.reverse()
         return torch.stack(outputs), tuple(state[leaf] for leaf in self.traced.states)
+
+    def look_ahead(self) -> None:
+        """Compute what does not change from step to step, and what all steps can do at once."""
+        self._leaves()
+        for node in self.order:
+            if node.op == "affine":
+                self.hoisted[node] = self._hoist(node)
+            if node.rate < self.ahead and node not in self.fixed:
+                self.fixed[node] = self._compute(node, self.fixed, self.hoisted.get(node))
+
+    def step(self, at: dict[Node, Tensor], t: int | None = None) -> None:
+        """Add to the leaves of a step all that is computed in it; `t` says where it stands in what is held for all."""
+        for node in self.loop:
+            start = self.hoisted.get(node)
+            if t is not None and start is not None and self._hoisted_rate(node) is Rate.STEP:
+                start = start[t]
+            at[node] = self._compute(node, at, start)
 
     def _where_alive(self, t: int, new: Tensor, old: Tensor) -> Tensor:
         """The new value of rows that have a step t, the old one of the others."""
@@ -158,13 +169,13 @@ class _Sweep:
         weights, bias = affine_names(node)
         total = None if bias is None else self.call.named[bias]
         for operand, weight in zip(node.args, weights, strict=True):
-            if operand.rate < Rate.LOOP:
+            if operand.rate < self.ahead:
                 part = self._product(self.fixed[operand], weight)
                 total = part if total is None else total + part
         return total
 
     def _hoisted_rate(self, node: Node) -> Rate:
-        return max((a.rate for a in node.args if a.rate < Rate.LOOP), default=Rate.ONCE)
+        return max((a.rate for a in node.args if a.rate < self.ahead), default=Rate.ONCE)
 
     def _product(self, operand: Tensor, weight: str) -> Tensor:
         """The operand times a matrix of the cell."""
@@ -180,7 +191,7 @@ class _Sweep:
             weights, _ = affine_names(node)
             total = start
             for operand, weight in zip(node.args, weights, strict=True):
-                if operand.rate is Rate.LOOP:
+                if operand.rate >= self.ahead:
                     part = self._product(values[operand], weight)
                     total = part if total is None else total + part
             if total is None:
@@ -189,7 +200,9 @@ class _Sweep:
         args = [values[a] for a in node.args]
         if by_source(node):
             # What is one for all sources meets each of them.
-            args = [v if a.memory or a.rate is Rate.ONCE else v.unsqueeze(-2) for a, v in zip(node.args, args, strict=True)]
+            args = [
+                v if a.memory or a.rate is Rate.ONCE else v.unsqueeze(-2) for a, v in zip(node.args, args, strict=True)
+            ]
         width = resolve(node.width, self.call.widths)
         match node.op:
             case "broaden":
@@ -212,8 +225,52 @@ class _Sweep:
         """A step's value as [B, W], or [B, S, W], also where it does not depend on the row."""
         width = resolve(node.width, self.call.widths)
         if not node.memory:
-            return value.expand(self.call.rows, width)
-        return self._of_sources(value.expand(self.call.rows, self.call.most_sources, width))
+            return value.expand(self.rows, width)
+        return self._of_sources(value.expand(self.rows, self.call.most_sources, width))
+
+
+class Steps(_Sweep):
+    """A cell run step by step, for as long as a caller likes; what is computed once a sequence is computed once.
+
+    Gradients pass through torch's operations, as in a sweep.
+
+    Args:
+        call: the arrays; of the per-step inputs nothing but dtype, device and number of rows is used, and no state.
+    """
+
+    ahead = Rate.STEP
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        self.look_ahead()
+
+    def select(self, rows: Tensor) -> Steps:
+        """The same for these rows, int64 ``[N]``, of which any may come more than once."""
+        other = copy(self)
+        other.rows = len(rows)
+        other.fixed = {n: v[rows] if n.rate is Rate.SEQUENCE else v for n, v in self.fixed.items()}
+        other.hoisted = {
+            n: v[rows] if v is not None and self._hoisted_rate(n) is Rate.SEQUENCE else v
+            for n, v in self.hoisted.items()
+        }
+        other.answering = None if self.answering is None else self.answering[rows]
+        return other
+
+    def next(
+        self, inputs: Sequence[Tensor], state: Sequence[Tensor | None]
+    ) -> tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor]]:
+        """A step: inputs ``[B, W]`` and states to output ``[B, W]``, new states, and what the cell lets be observed."""
+        traced, first = self.traced, inputs[0]
+        at = dict(self.fixed) | dict(zip(traced.inputs, inputs, strict=True))
+        for leaf, given in zip(traced.states, state, strict=True):
+            if given is None:
+                sources = (self.call.most_sources,) if leaf.memory else ()
+                given = first.new_zeros(self.rows, *sources, resolve(leaf.width, self.call.widths))
+            at[leaf] = given
+        self.step(at)
+        new = tuple(self._row(at[n], n) for n in traced.new_states)
+        seen = {name: self._row(at[n], n) for name, n in traced.graph.observed.items()}
+        return self._row(at[traced.output], traced.output), new, seen
 
 
 def _source_mask(call: Call) -> Tensor | None:

@@ -40,6 +40,8 @@ class _RunCall(ctypes.Structure):
 
 def obstacle(call: Call) -> str | None:
     """Why the native engine cannot serve a call, or None."""
+    if call.memories:
+        return "it does not attend to memories"
     for p in call.program.diagonal:
         rows, columns = (resolve(w, call.widths) for w in p.shape)
         if rows // p.blocks % LANE or columns % LANE:

@@ -67,7 +67,9 @@ def sweep(call: Call, engine: str) -> tuple[Tensor, tuple[Tensor, ...]]:
 
 
 @torch.library.custom_op("recurra::sweep", mutates_args=(), schema=f"({_ARRAYS}) -> Tensor[]")
-def _sweep(setting: str, tensors: Sequence[Tensor], counts: Sequence[Tensor | None], needs: Sequence[bool]) -> list[Tensor]:
+def _sweep(
+    setting: str, tensors: Sequence[Tensor], counts: Sequence[Tensor | None], needs: Sequence[bool]
+) -> list[Tensor]:
     """Outputs, final states, and what the gradients read again; no `needs` is inference."""
     form = _read(setting)
     call = form.call(tensors, counts)

@@ -43,8 +43,8 @@ def sweep(  # noqa: PLR0913 - the arrays of a call; all but the first four by ke
         lengths: steps of each row, int64 ``[B]`` on the CPU, each from 0 to T; None is T for all.
         reverse: each row runs from its own last step to its first. Outputs stand at the step they belong to.
         memories: its inputs with a row for every source, each ``[B, S, W]``.
-        sources: how many of its sources each row has, int64 ``[B]`` on the CPU, each from 1 to S; None is S for all. What
-            lies behind them is never read.
+        sources: how many of its sources each row has, int64 ``[B]`` on the CPU, each from 1 to S; None is S for all.
+            What lies behind them is never read.
         engine: "native", "eager", or "auto": native where it can serve the call, else eager. Which one it is, and
             why, goes to the log ``recurra.engines`` once for each cell.
 

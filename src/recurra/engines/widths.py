@@ -131,7 +131,9 @@ class Call:
         self._check_counts("lengths", "a length", self.lengths, 0, self.steps, "steps of the input")
         if self.sources is not None and not self.memories:
             raise ValueError(f"cell {self.program.cell.name}: numbers of sources are given to a cell without a memory")
-        self._check_counts("sources", "a number of sources", self.sources, 1, self.most_sources, "sources of the memory")
+        self._check_counts(
+            "sources", "a number of sources", self.sources, 1, self.most_sources, "sources of the memory"
+        )
 
     def _check_counts(self, name: str, one: str, counts: Tensor | None, least: int, most: int, of: str) -> None:
         if counts is None:

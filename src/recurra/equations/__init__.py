@@ -29,7 +29,7 @@ from recurra.equations.language import (
 from recurra.equations.printing import latex, unicode
 
 __all__ = [
-    "Cell", "CellError", "Parameter", "Rate", "Traced", "Value", "Width", "abs", "affine", "cell", "detach", "dot", "exp",
-    "group_norm", "latex", "layer_norm", "log", "maximum", "minimum", "nearest", "observe", "relu", "select", "sigmoid",
-    "softmax", "softplus", "sqrt", "tanh", "unicode", "vector", "weighted_sum",
+    "Cell", "CellError", "Parameter", "Rate", "Traced", "Value", "Width", "abs", "affine", "cell", "detach", "dot",
+    "exp", "group_norm", "latex", "layer_norm", "log", "maximum", "minimum", "nearest", "observe", "relu", "select",
+    "sigmoid", "softmax", "softplus", "sqrt", "tanh", "unicode", "vector", "weighted_sum",
 ]  # fmt: skip

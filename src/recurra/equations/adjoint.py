@@ -72,7 +72,7 @@ def derivative(node: Node, d: Node) -> list[tuple[Node, Node]]:
 
 
 def reduce_to(d: Node, rate: Rate, width: Width, *, memory: bool = False) -> Node:
-    """Sum an adjoint down to a value of this rate and width, over its columns, sources, steps and rows, or broaden it."""
+    """Sum an adjoint over columns, sources, steps and rows down to a value of this rate and width, or broaden it."""
     g = d.graph
     if width == 1 and d.width != 1:
         d = row_sum(d)

@@ -43,8 +43,8 @@ def attentive(
 ) -> Cell:
     """The cell with attention to a memory, given once a sequence with a row for every source.
 
-    A query meets every source s; their scores become weights αₛ by a softmax; the context is Σₛ αₛ memoryₛ. The output is
-    tanh(W [h, context]), h being the cell's own. The memory is ``memory`` ``[B, S, M]``; the weights of a step are
+    A query meets every source s; their scores become weights αₛ by a softmax; the context is Σₛ αₛ memoryₛ. The output
+    is tanh(W [h, context]), h being the cell's own. The memory is ``memory`` ``[B, S, M]``; the weights of a step are
     observed as ``attention`` ``[B, S, 1]``.
 
     Args:
@@ -52,16 +52,16 @@ def attentive(
         score: of a query q and a source m,
             ``additive``: v · tanh(W m + U q + b) (Bahdanau et al. 2015);
             ``concat``: the same without b, v · tanh(W [m, q]) (Luong et al. 2015);
-            ``general``: (U q) · m; ``dot``: q · m; ``scaled``: q · m / √width (Vaswani et al. 2017). For the last two the
-            memory is as wide as the query.
+            ``general``: (U q) · m; ``dot``: q · m; ``scaled``: q · m / √width (Vaswani et al. 2017). For the last two
+            the memory is as wide as the query.
         place: ``before``: the state as it was asks, and the context is read beside the input (Bahdanau); ``after``: the
             cell's output asks (Luong).
-        feeding: the output of a step is read beside the input of the next (Luong's input feeding). Adds a state ``fed``.
+        feeding: the output of a step is read beside the next input (Luong's input feeding). Adds a state ``fed``.
         window: attend near a place p that the query points to alone (Luong's local-p): sources further from p than so
             many have no weight, those nearer are weighed with exp(−(s − p)² / 2σ²), σ being half the window. Adds the
-            memory ``position`` ``[B, S, 1]``, the numbers of the sources from 0, and ``sources`` ``[B, 1]``, their count.
-        coverage: the scores know how much each source was attended to before (Tu et al. 2016): additive and concat only.
-            Adds a state ``covered`` ``[B, S, 1]``.
+            memories ``position`` ``[B, S, 1]``, the numbers of the sources from 0, and ``sources``, their count.
+        coverage: the scores know how much each source was attended to before (Tu et al. 2016): additive and concat
+            only. Adds a state ``covered`` ``[B, S, 1]``.
 
     Raises:
         ValueError: there is no such score or place, the window is below 1, or the score knows no coverage.
@@ -104,9 +104,9 @@ def attentive(
         return result, states
 
     states: dict[str, Width] = {"fed": output.width} if feeding else {}
+    places: dict[str, Width] = {} if window is None else {"position": 1, "sources": 1}
     added = Additions(
-        statics={} if window is None else {"sources": 1},
-        memories={"memory": width if score in ("dot", "scaled") else "M"} | ({} if window is None else {"position": 1}),
+        memories={"memory": width if score in ("dot", "scaled") else "M"} | places,
         states=states | ({"covered": 1} if coverage else {}),
         source_states=("covered",) if coverage else (),
     )

@@ -266,7 +266,6 @@ class Tracer:
         graph.norms.update(dict.fromkeys(result, Norm(nodes, tuple(result), groups)))
         return tuple(result)
 
-
     def dot(self, a: Operand, b: Operand, scaled: bool) -> Node:
         graph = self.graph
         nodes = graph.wrap(a), graph.wrap(b)

@@ -44,9 +44,7 @@ def zoneout_mean(cell: Cell, rates: Mapping[str, float]) -> Cell:
     return around(cell, "zoneout_mean", step)
 
 
-def _mixed(
-    cell: Cell, values: dict[str, Value], mix: Mapping[str, Callable[[Value], Value]]
-) -> Stepped:
+def _mixed(cell: Cell, values: dict[str, Value], mix: Mapping[str, Callable[[Value], Value]]) -> Stepped:
     """The cell's step with some of its new states changed; an output that is one of them is changed with it."""
     output, new = cell(**values)
     mixed = tuple(mix[s](n) if s in mix else n for s, n in zip(cell.states, new, strict=True))
@@ -131,7 +129,7 @@ def resets(cell: Cell) -> Cell:
     starts = {f"start_{s}": w for s, w in cell.states.items()}
     if cell.source_states:
         raise CellError(
-            f"cell {cell.name} cannot start anew inside a sequence: its state {cell.source_states[0]} belongs to a memory",
+            f"cell {cell.name} cannot start anew inside a sequence: {cell.source_states[0]} belongs to a memory",
             "Give each episode a row of its own",
         )
 

@@ -3,8 +3,10 @@
 # A step alone gives an engine nothing to prepare and nothing to take out of the loop: torch's own cells are the faster.
 from torch.nn import GRUCell, LSTMCell, RNNCell
 
+from recurra.layers.attention import Attention
 from recurra.layers.crf import LinearChainCRF
 from recurra.layers.cross_entropy import linear_cross_entropy
+from recurra.layers.decoder import Attended, Decoder, DecoderState
 from recurra.layers.feedback import Feedback
 from recurra.layers.initialisation import Initialisation
 from recurra.layers.linear import Linear
@@ -18,6 +20,10 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Attended",
+    "Attention",
+    "Decoder",
+    "DecoderState",
     "Feedback",
     "GRUCell",
     "Initialisation",

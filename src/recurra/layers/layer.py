@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import cast
 
@@ -10,10 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recurra.engines.eager import Steps
 from recurra.engines.sweep import sweep
-from recurra.engines.widths import Names
+from recurra.engines.widths import Call, Names
 from recurra.equations.program import Program
 from recurra.equations.rewrite import projections
+from recurra.layers.attention import Memory
 from recurra.layers.design import Design
 from recurra.layers.feedback import Feedback
 from recurra.layers.normalisation import Norm
@@ -120,7 +122,7 @@ class Layer(nn.Module):
             fed = feedback.kinds(training=self.training, taught=rows.teacher is not None)
         program = design.running(training=self.training, resets=marks is not None, fed=fed)
         arrays = self._arrays_of_call()
-        given = {next(iter(design.cell.inputs)): x, **self._masks(x)}
+        given = {next(iter(design.cell.inputs)): x, **self.masks(x)}
         if feedback is not None:
             width = design.width(program.traced.output.width, self.inputs)
             given |= feedback.inputs(fed, design.cell, x, width, rows.teacher)
@@ -139,6 +141,7 @@ class Layer(nn.Module):
             call = Inputs(inputs, statics, dict(zip(design.cell.states, state, strict=True)), rows.alive)
             named = {name: find(arrays, self.stacks, name) for name in program.parameters}
             return self.norms(program, call, named, reverse=self.reverse)
+        memories, sources = _attended(program, rows.memory)
         return sweep(
             program,
             list(inputs.values()),
@@ -147,8 +150,33 @@ class Layer(nn.Module):
             statics=list(statics.values()),
             lengths=rows.lengths,
             reverse=self.reverse,
+            memories=memories,
+            sources=sources,
             engine=engine,
         )
+
+    def steps(self, batch: int, static: Tensor | None = None, memory: Memory | None = None) -> LayerSteps:
+        """The layer step by step; what is computed once a sequence is computed here, and masks are drawn.
+
+        Args:
+            batch: B.
+            static: what is fed at every step, ``[B, S]``, or None.
+            memory: what is attended to, or None.
+        """
+        design, arrays = self.design, self._arrays_of_call()
+        program = design.running(training=self.training, resets=False)
+        x = next(iter(arrays.values())).new_empty(1, batch, self.inputs)
+        given = {next(iter(design.cell.inputs)): x, **self.masks(x)}
+        if static is not None:
+            given[next(iter(design.program.cell.statics))] = static
+        inputs, statics = (tuple(given[n] for n in ns) for ns in (program.cell.inputs, program.cell.statics))
+        parameters = {(n,) if isinstance(n, str) else n: a for n, a in self._parameters_of(program, arrays).items()}
+        memories, sources = _attended(program, memory)
+        state = (None,) * len(self.state_sizes)
+        call = Call(program, inputs, statics, state, parameters, memories=tuple(memories), sources=sources)
+        call.check()
+        call.check_kinds()
+        return LayerSteps(self, Steps(call))
 
     @cached_property
     def _starts_elsewhere(self) -> bool:
@@ -162,7 +190,8 @@ class Layer(nn.Module):
             return self.arrays
         return options.drop_weights(self.arrays)
 
-    def _masks(self, x: Tensor) -> dict[str, Tensor]:
+    def masks(self, x: Tensor) -> dict[str, Tensor]:
+        """New masks of what is dropped in the loop, for an input ``[T, B, I]``, by their names in the equations."""
         options = self.design.regularisation
         if options is None or not self.training:
             return {}
@@ -188,3 +217,27 @@ class Layer(nn.Module):
             else:
                 found.update({n: find(arrays, self.stacks, n) for n in wanted})
         return found
+
+
+class LayerSteps:
+    """A layer run step by step; see :meth:`Layer.steps`."""
+
+    def __init__(self, layer: Layer, steps: Steps) -> None:
+        self._layer, self._steps = layer, steps
+
+    def select(self, rows: Tensor) -> LayerSteps:
+        """The same for these rows, int64 ``[N]``, of which any may come more than once."""
+        return LayerSteps(self._layer, self._steps.select(rows))
+
+    def next(self, x: Tensor, state: Sequence[Tensor | None]) -> tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor]]:
+        """A step: input ``[B, I]`` and state to output ``[B, H]``, new state, and what the cell lets be observed."""
+        _, *others = self._steps.call.program.cell.inputs
+        masks = self._layer.masks(x.unsqueeze(0)) if others else {}
+        return self._steps.next([x, *[masks[n][0] for n in others]], state)
+
+
+def _attended(program: Program, memory: Memory | None) -> tuple[list[Tensor], Tensor | None]:
+    """What the program's cell reads of a memory, and how many sources rows have."""
+    if memory is None or not program.cell.memories:
+        return [], None
+    return [memory.given.get(n, memory.values) for n in program.cell.memories], memory.lengths

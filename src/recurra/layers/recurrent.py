@@ -86,6 +86,8 @@ class Recurrent(nn.Module):
             raise ValueError(f"dropout is {dropout}; expected a probability from 0 up to, not including, 1")
         check_engine(engine)
         self.cell = cells.get(cell) if isinstance(cell, str) else cell
+        if self.cell.memories:
+            raise ValueError(f"cell {self.cell.name} attends to {next(iter(self.cell.memories))}; make a Decoder of it")
         sizes = {**(widths or {}), "H": hidden_size, **({"S": static_size} if static_size else {})}
         self.design = Design(self.cell, sizes, regularisation, normalisation, initialisation or Initialisation())
         self.input_size, self.hidden_size, self.num_layers, self.static_size = (

@@ -155,3 +155,21 @@ class _Step:
             + self.parameters[f"shift_{n}"]
             for n, p in zip(names, parts, strict=True)
         )
+
+    def dot(self, a: Any, b: Any, scaled: bool) -> Tensor:
+        a, b = self._wrap(a), self._wrap(b)
+        total = (a * b).sum(-1, keepdim=True)
+        return total / max(a.shape[-1], b.shape[-1]) ** 0.5 if scaled else total
+
+    def softmax(self, scores: Any) -> Tensor:
+        raise _no_memory()
+
+    def weighted_sum(self, weights: Any, values: Any) -> Tensor:
+        raise _no_memory()
+
+    def observe(self, name: str, value: Any) -> None:
+        pass
+
+
+def _no_memory() -> ValueError:
+    return ValueError("batch normalisation inside the loop knows no memories; normalise elsewhere (place='between')")

@@ -55,7 +55,7 @@ class Regularisation:
 
     def zoneouts(self, cell: Cell) -> dict[str, float]:
         """The chance of zoneout for each state that has one."""
-        rates = self.zoneout if isinstance(self.zoneout, Mapping) else dict.fromkeys(cell.states, self.zoneout)
+        rates = self.zoneout if isinstance(self.zoneout, Mapping) else dict.fromkeys(_kept(cell), self.zoneout)
         return {s: rate for s, rate in rates.items() if rate}
 
     def _dropped(self, cell: Cell) -> list[str]:
@@ -91,6 +91,11 @@ class Regularisation:
         return {
             n: F.dropout(a, self.weight_drop) if n.startswith("U") and a.dim() > 1 else a for n, a in arrays.items()
         }
+
+
+def _kept(cell: Cell) -> list[str]:
+    """The states that zoneout may keep: none that belongs to a memory."""
+    return [s for s in cell.states if s not in cell.source_states]
 
 
 def _recurrent(cell: Cell) -> bool:

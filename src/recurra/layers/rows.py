@@ -9,6 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from recurra.layers.attention import Memory
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -20,6 +22,7 @@ class Rows:
         resets: where a row starts anew, bool ``[T, B]``; None is nowhere.
         static: what is fed at every step, ``[B, S]``, or None.
         teacher: the true outputs, ``[T, B, O]``, or None.
+        memory: what is attended to, or None.
     """
 
     input: Tensor
@@ -27,6 +30,7 @@ class Rows:
     resets: Tensor | None
     static: Tensor | None
     teacher: Tensor | None
+    memory: Memory | None = None
 
     @cached_property
     def alive(self) -> Tensor | None:
