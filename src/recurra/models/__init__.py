@@ -1,7 +1,11 @@
 """The ways of using a recurrent network, as torch modules."""
 
+from recurra.models.autoregressive import Autoregressive, Decoding
 from recurra.models.classifier import Classifier, RecurrentBody
 from recurra.models.condition import Condition
+from recurra.models.dropouts import Dropouts
+from recurra.models.encoder import Encoded, Encoder
+from recurra.models.encoder_decoder import EncoderDecoder
 from recurra.models.forecaster import Forecast, Forecaster, Way
 from recurra.models.inputs import SymbolInput, VectorInput
 from recurra.models.language_model import LanguageModel
@@ -11,12 +15,19 @@ from recurra.models.outlook import Outlook
 from recurra.models.scheduled_sampling import ScheduledSampling
 from recurra.models.summary import Summary
 from recurra.models.tagger import Spelling, Tagger, TokenInput, Tokens
+from recurra.models.vector_to_sequence import VectorToSequence
 
 __all__ = [
+    "Autoregressive",
     "Bag",
     "Classifier",
     "Condition",
+    "Decoding",
     "DelayMemory",
+    "Dropouts",
+    "Encoded",
+    "Encoder",
+    "EncoderDecoder",
     "Forecast",
     "Forecaster",
     "Lags",
@@ -34,6 +45,7 @@ __all__ = [
     "TokenInput",
     "Tokens",
     "VectorInput",
+    "VectorToSequence",
     "Way",
     "Window",
 ]
