@@ -58,9 +58,12 @@ class Limits:
         prefixes = [list(prefix) for prefix in constraints.prefixes or [()] * len(start)]
         if len(prefixes) != len(start):
             raise ValueError(f"{len(prefixes)} prefixes for {len(start)} sentences: give each one, if only ()")
+        self._named = self.never.union(*prefixes)
         self._longest_prefix = max(map(len, prefixes), default=0)
         padded = [[*prefix, *[-1] * (self._longest_prefix - len(prefix))] for prefix in prefixes]
-        self._prefixes = torch.tensor(padded, dtype=torch.int64, device=start.device).view(len(start), -1)
+        self._prefixes = torch.tensor(padded, dtype=torch.int64, device=start.device).view(
+            len(start), self._longest_prefix
+        )
         self._least_maximum = int(self.maximum.min()) if len(start) else 0
         self._most_minimum = int(self.minimum.max()) if len(start) else 0
         if end is not None and end in constraints.forbidden:
@@ -81,7 +84,7 @@ class Limits:
 
     def require_vocabulary(self, size: int) -> None:
         """Raise ValueError where a token is not among the `size` tokens of the vocabulary."""
-        if any(not 0 <= token < size for token in self.never) or bool((self._prefixes >= size).any()):
+        if any(not 0 <= token < size for token in self._named):
             raise ValueError(f"end, forbidden or prefixes name a token that is not among the model's 0 to {size - 1}")
 
     def apply(self, scores: Tensor, sentences: Tensor, length: int) -> None:

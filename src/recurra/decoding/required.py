@@ -42,6 +42,7 @@ class Required:
                 raise ValueError(f"sentence {at}: {len(one)} tokens are required, but maximum={most}")
             if wrong := limits.never & set(one):
                 raise ValueError(f"sentence {at}: {wrong.pop()} is required, but it is forbidden or the end symbol")
+        self._named = {token for one in given for token in one}
         self.count = max(map(len, given), default=0)
         padded = [[*one, *[_NONE] * (self.count - len(one))] for one in given]
         self._tokens = torch.tensor(padded, dtype=torch.int64, device=device).view(batch, self.count)
@@ -50,7 +51,7 @@ class Required:
 
     def require_vocabulary(self, size: int) -> None:
         """Raise ValueError where a token is not among the `size` tokens of the vocabulary."""
-        if bool((self._tokens >= size).any()) or bool((self._tokens < _NONE).any()):
+        if any(not 0 <= token < size for token in self._named):
             raise ValueError(f"required names a token that is not among the model's 0 to {size - 1}")
 
     def take(self, scores: Tensor, sentences: Tensor, lacking: Tensor) -> tuple[Tensor, Tensor]:

@@ -109,12 +109,13 @@ def _roll_out(
             state = select(state, kept)
             tokens, sentences, totals, live = tokens[kept], sentences[kept], totals[kept], live[kept]
         logits, state, extras = step(tokens, state)
+        if select is None:
+            # Rows that have ended are computed on, and nobody looks at them.
+            logits = logits.masked_fill(~live[:, None], 0.0)
         scores = log_probabilities(logits)
         if length == 0:
             limits.require_vocabulary(scores.shape[1])
         limits.apply(scores, sentences, length)
-        # Without `select`, rows that have ended are computed on, and nobody looks at them.
-        scores.masked_fill_(~live[:, None], 0.0)
         largest, likeliest = scores.max(-1)
         if largest.isneginf().any():
             raise nothing_fits(int(sentences[largest.isneginf()][0]), length)

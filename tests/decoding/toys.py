@@ -1,9 +1,8 @@
-"""A tiny model that all tests of decoding step through, and the plain definition of what a search should find."""
+"""Tiny models to decode with, and all that they could say."""
 
 import itertools
 from typing import NamedTuple
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -69,6 +68,33 @@ class Toy:
         return sorted(found, reverse=True)
 
 
-@pytest.fixture
-def toy() -> type[Toy]:
-    return Toy
+class Table:
+    """A random automaton: the logits after a token are a row of a table, so that rows side by side change no bit.
+
+    With `levels` the logits are one of so many whole numbers, and ties are frequent; with `impossible` that share of
+    them is -∞, but for token 0.
+    """
+
+    def __init__(self, seed: int, tokens: int = 4, batch: int = 3, *, levels: int = 0, impossible: float = 0.0) -> None:
+        draw = torch.Generator().manual_seed(seed)
+        self.tokens, self.kinds = tokens, 997
+        shape = (self.kinds, tokens)
+        whole = torch.randint(max(levels, 1), shape, generator=draw).float()
+        self.logits = whole if levels else torch.randn(shape, generator=draw) * 2
+        never = torch.rand(shape, generator=draw) < impossible
+        never[:, 0] = False
+        self.logits[never] = float("-inf")
+        self.weights = torch.rand(self.kinds, 3, generator=draw).softmax(-1)
+        self.next = torch.randint(self.kinds, shape, generator=draw)
+        self.state = torch.randint(self.kinds, (batch,), generator=draw)
+        self.start = torch.randint(tokens, (batch,), generator=draw)
+        self.calls: list[int] = []
+
+    def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        self.calls.append(len(tokens))
+        state = self.next[state, tokens]
+        return self.logits[state], state, {"attention": self.weights[state]}
+
+    @staticmethod
+    def select(state: Tensor, rows: Tensor) -> Tensor:
+        return state[rows]
