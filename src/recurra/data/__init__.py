@@ -8,6 +8,9 @@ from recurra.data.dates import Frequency, calendar
 from recurra.data.errors import DataError
 from recurra.data.frames import FrameSet, read_frames
 from recurra.data.labelled import Columns, Labelled, read_labelled
+from recurra.data.midi import midi_bytes
+from recurra.data.pitches import KEYS, frame_of, name_of, text_of
+from recurra.data.rolls import Collection, Roll, read_rolls
 from recurra.data.series import Reading, RowReader, Series, collect, in_time, read_series
 from recurra.data.spans import Scheme, Span, detect
 from recurra.data.split import split
@@ -39,12 +42,14 @@ from recurra.data.windows import (
 from recurra.data.word_vectors import read_word_vectors
 
 __all__ = [
+    "KEYS",
     "LEVELS",
     "LINE_END",
     "NO_TARGET",
     "UNKNOWN",
     "Batch",
     "CharacterVocabulary",
+    "Collection",
     "Columns",
     "Corpus",
     "DataError",
@@ -58,6 +63,7 @@ __all__ = [
     "Mel",
     "Piece",
     "Reading",
+    "Roll",
     "RowReader",
     "Scaler",
     "Scheme",
@@ -81,12 +87,15 @@ __all__ = [
     "collect",
     "cut",
     "detect",
+    "frame_of",
     "in_time",
     "is_audio",
     "is_builtin",
     "is_vectors",
     "line_blocks",
     "lines_of",
+    "midi_bytes",
+    "name_of",
     "origins",
     "pad",
     "read_audio",
@@ -95,6 +104,7 @@ __all__ = [
     "read_labelled",
     "read_made",
     "read_pieces",
+    "read_rolls",
     "read_series",
     "read_stream",
     "read_tagged",
@@ -103,4 +113,5 @@ __all__ = [
     "require_no_leak",
     "sentences_of",
     "split",
+    "text_of",
 ]

@@ -11,6 +11,7 @@ from recurra.models.inputs import SymbolInput, VectorInput
 from recurra.models.language_model import LanguageModel
 from recurra.models.memory import DelayMemory, Lags, RecurrentMemory
 from recurra.models.memoryless import Bag, Positions, TimeDelay, Window
+from recurra.models.note_model import NoteModel
 from recurra.models.outlook import Outlook
 from recurra.models.scheduled_sampling import ScheduledSampling
 from recurra.models.summary import Summary
@@ -32,6 +33,7 @@ __all__ = [
     "Forecaster",
     "Lags",
     "LanguageModel",
+    "NoteModel",
     "Outlook",
     "Positions",
     "RecurrentBody",
