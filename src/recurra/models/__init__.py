@@ -4,6 +4,7 @@ from recurra.models.autoregressive import Autoregressive, Decoding
 from recurra.models.classifier import Classifier, RecurrentBody
 from recurra.models.condition import Condition
 from recurra.models.dropouts import Dropouts
+from recurra.models.encoded_memory import EncodedMemory
 from recurra.models.encoder import Encoded, Encoder
 from recurra.models.encoder_decoder import EncoderDecoder
 from recurra.models.forecaster import Forecast, Forecaster, Way
@@ -27,6 +28,7 @@ __all__ = [
     "DelayMemory",
     "Dropouts",
     "Encoded",
+    "EncodedMemory",
     "Encoder",
     "EncoderDecoder",
     "Forecast",
