@@ -2,15 +2,10 @@
 
 import json
 import random
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
-import torch
-
-from recurra.training.checkpoint import load_checkpoint
 
 WORDS = ("model.hidden=16", "model.embedding=8", "train.batch=8", "optimizer.lr=0.02")
 
@@ -64,40 +59,6 @@ def test_lines_that_are_typed_are_answered_as_they_come(process, classifier: Pat
         assert running.stdout.readline().startswith(label)  # while the input is still open
     out, err = running.communicate(timeout=300)
     assert (running.returncode, out) == (0, ""), err
-
-
-def test_killed_and_resumed_it_ends_as_if_it_had_not_been(process, here: Path, table: Path):
-    words = ("train", "classify", table, *WORDS, "model.dropout=0.2", "text.unknown=0.1", "train.epochs=7")
-    whole = process(*words, "train.log_every=1", "train.checkpoint_every=7", "run=whole")
-    killed = process(*words, "train.log_every=1", "train.checkpoint_every=7", "run=killed")
-    patience = time.monotonic() + 300
-    lines = here / "killed" / "metrics.jsonl"
-    while not lines.exists() or lines.read_bytes().count(b"\n") < 40:
-        assert killed.poll() is None and time.monotonic() < patience
-        time.sleep(0.002)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    resumed = process("train", "--resume", "killed")
-    assert whole.wait() == 0, whole.stderr.read()
-    assert resumed.wait() == 0, resumed.stderr.read()
-    first, second = (load_checkpoint(here / name / "checkpoint") for name in ("whole", "killed"))
-    for part in ("model", "optimizer"):
-        torch.testing.assert_close(first[part], second[part], rtol=0, atol=0)
-    kept = ("step", "train_nats", "valid_nats", "valid_accuracy")
-    histories = [
-        [[json.loads(line).get(key) for key in kept] for line in (here / name / "metrics.jsonl").open()]
-        for name in ("whole", "killed")
-    ]
-    assert histories[0] == histories[1]
-
-
-def test_two_processes_train_one_classifier(process, here: Path, table: Path):
-    launch = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "recurra")
-    running = process("train", "classify", table, *WORDS, "train.epochs=6", "run=two", program=launch)
-    out, err = running.communicate(timeout=300)
-    assert running.returncode == 0, err
-    assert out.count("report:") == 1
-    assert json.loads((here / "two" / "describe.json").read_text())["best_valid_accuracy"] > 0.8
 
 
 def test_what_a_classifier_does_not_do_is_said(command, here: Path, table: Path, classifier: Path):
