@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from recurra.tasks.findings import Finding, Matrix, Table
 
-_NAME = 24  # columns for the name of a measure
+_NAME = 26  # columns for the name of a measure
 _MOST_CLASSES = 24  # a confusion matrix of more is too wide for a terminal; it is in the JSON file
 
 

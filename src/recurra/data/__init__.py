@@ -5,12 +5,11 @@ from recurra.data.batches import ExampleStream, SequenceBatch, by_length, pad
 from recurra.data.builtin import is_builtin, read_builtin
 from recurra.data.corpus import Corpus, Encoded
 from recurra.data.dates import Frequency, calendar
+from recurra.data.documents import MARKS as DOCUMENT_MARKS
+from recurra.data.documents import Document, DocumentLayout, read_documents
 from recurra.data.errors import DataError
 from recurra.data.frames import FrameSet, read_frames
 from recurra.data.labelled import Columns, Labelled, read_labelled
-from recurra.data.midi import midi_bytes
-from recurra.data.pitches import KEYS, frame_of, name_of, text_of
-from recurra.data.rolls import Collection, Roll, read_rolls
 from recurra.data.series import Reading, RowReader, Series, collect, in_time, read_series
 from recurra.data.spans import Scheme, Span, detect
 from recurra.data.split import split
@@ -42,17 +41,18 @@ from recurra.data.windows import (
 from recurra.data.word_vectors import read_word_vectors
 
 __all__ = [
-    "KEYS",
+    "DOCUMENT_MARKS",
     "LEVELS",
     "LINE_END",
     "NO_TARGET",
     "UNKNOWN",
     "Batch",
     "CharacterVocabulary",
-    "Collection",
     "Columns",
     "Corpus",
     "DataError",
+    "Document",
+    "DocumentLayout",
     "Encoded",
     "ExampleStream",
     "FrameSet",
@@ -63,7 +63,6 @@ __all__ = [
     "Mel",
     "Piece",
     "Reading",
-    "Roll",
     "RowReader",
     "Scaler",
     "Scheme",
@@ -87,24 +86,21 @@ __all__ = [
     "collect",
     "cut",
     "detect",
-    "frame_of",
     "in_time",
     "is_audio",
     "is_builtin",
     "is_vectors",
     "line_blocks",
     "lines_of",
-    "midi_bytes",
-    "name_of",
     "origins",
     "pad",
     "read_audio",
     "read_builtin",
+    "read_documents",
     "read_frames",
     "read_labelled",
     "read_made",
     "read_pieces",
-    "read_rolls",
     "read_series",
     "read_stream",
     "read_tagged",
@@ -113,5 +109,4 @@ __all__ = [
     "require_no_leak",
     "sentences_of",
     "split",
-    "text_of",
 ]

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from recurra.layers import Recurrent
-from recurra.models.encoded_memory import EncodedMemory
 from recurra.models.memoryless import TimeDelay
 
 
@@ -109,4 +108,4 @@ class DelayMemory(_FiniteMemory):
         return self.network(inputs, lengths)[:, inputs.shape[1] - steps :]
 
 
-Memory = RecurrentMemory | EncodedMemory | Lags | DelayMemory
+Memory = RecurrentMemory | Lags | DelayMemory

@@ -5,10 +5,10 @@ import math
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from recurra.data import Batch, Corpus, DataError, TextStream, Vocabulary, build_vocabulary, lines_of
 from recurra.decoding import Sampler, sample
-from recurra.models import LanguageModel
+from recurra.layers import State
+from recurra.models import Condition, LanguageModel
 from recurra.tasks.base import Task, Use
 from recurra.tasks.config import require_widths
 from recurra.tasks.lm_config import LanguageModellingConfig
@@ -28,7 +29,7 @@ VOCABULARY_FILE = "vocabulary.json"
 
 # Length of the samples that show how training goes, in symbols.
 _SAMPLE_LENGTH = {"char": 300, "word": 60}
-_SAMPLE_TEMPERATURE = 0.8
+SAMPLE_TEMPERATURE = 0.8
 # Lines scored at a time.
 _LINES = 1024
 
@@ -58,6 +59,9 @@ class LanguageModelling(Task):
 
     A text is a single file or all text files of a folder, one after another. Its vocabulary is made from all of `data`,
     the part kept for validation included; separate validation files have no part in it.
+
+    Where the settings say that the data are documents, `open` and `load` give a task of the class that reads those,
+    `recurra.tasks.lm_documents.DocumentModelling`.
     """
 
     name = "lm"
@@ -80,6 +84,8 @@ class LanguageModelling(Task):
             DataError: the text is missing, empty, no UTF-8 text or too short, or the validation file holds a symbol
                 that the vocabulary lacks.
         """
+        if cls is LanguageModelling and config.document.each != "none":
+            return cast(Self, _of_documents().open(config))
         if not config.data:
             raise DataError("no text to learn from: set data to a .txt or .txt.gz file, or to a folder of such files")
         settings = config.text
@@ -108,6 +114,8 @@ class LanguageModelling(Task):
     @classmethod
     def load(cls, config: LanguageModellingConfig, run_dir: str | Path) -> Self:
         """The task of a run folder, without its text. Raises DataError where the vocabulary is missing or damaged."""
+        if cls is LanguageModelling and config.document.each != "none":
+            return cast(Self, _of_documents().load(config, run_dir))
         return cls(config, Vocabulary.load(Path(run_dir) / VOCABULARY_FILE))
 
     def save(self, run_dir: str | Path) -> None:
@@ -165,8 +173,13 @@ class LanguageModelling(Task):
             tied=settings.tied,
             engine=self.config.engine,
             init=settings.init,
+            condition=self._condition(),
             sampling=build_sampling(self.config.sampling),
         )
+
+    def _condition(self) -> Condition | None:
+        """What makes the vector that a document is written for; nothing of one long text."""
+        return None
 
     def loss(self, model: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
         """The mean negative log-probability of the batch's targets, nats a token, and the state after its inputs."""
@@ -184,9 +197,12 @@ class LanguageModelling(Task):
         ids = self._opened().validation
         with evaluating(model):
             nats = text_nats(model, ids) / (len(ids) - 1)
+        return self._valid(nats)
+
+    def _valid(self, nats: float) -> dict[str, float]:
         if self.vocabulary.level == "char":
             return {"valid_nats": nats, "valid_bits": nats / math.log(2)}
-        return {"valid_nats": nats, "valid_perplexity": _exp(nats)}
+        return {"valid_nats": nats, "valid_perplexity": exp(nats)}
 
     def evaluate(self, model: LanguageModel, path: str | Path | None) -> dict[str, float]:
         """How well the model predicts the text at `path`, a file or a folder.
@@ -223,7 +239,7 @@ class LanguageModelling(Task):
             "nats_per_token": nats / tokens,
             "nats_per_character": nats / characters,
             "bits_per_character": nats / characters / math.log(2),
-            "perplexity_per_word": _exp(nats / max(words, 1)),
+            "perplexity_per_word": exp(nats / max(words, 1)),
             "tokens": tokens,
             "characters": characters,
             "words": words,
@@ -274,6 +290,7 @@ class LanguageModelling(Task):
         length: int | None = 500,
         sampler: Sampler | None = None,
         seed: int = 0,
+        wishes: Mapping[str, str] | None = None,
     ) -> Iterator[str]:
         """Write on from `prompt`, symbol by symbol.
 
@@ -286,6 +303,7 @@ class LanguageModelling(Task):
             length: symbols to write, characters or words; None: without end.
             sampler: how symbols are drawn; None: from the model's own probabilities.
             seed: the same seed gives the same text.
+            wishes: what a document is written for, by the names of `wishes`.
 
         Yields:
             pieces of text; the prompt followed by all of them is the whole text.
@@ -294,16 +312,19 @@ class LanguageModelling(Task):
             ValueError: length is negative (at once).
             DataError: the prompt holds a symbol never seen in training (at once).
         """
-        ids = self.vocabulary.encode(prompt, "the prompt")
-        if self.vocabulary.line_end is not None:
-            ids = np.concatenate([[self.vocabulary.line_end], ids])
-        elif len(ids) == 0:
-            ids = np.zeros(1, dtype=np.int64)
+        ids, state = self._begin(model, prompt, wishes or {})
         device = model.output_bias.device
         generator = torch.Generator(device).manual_seed(seed)
         context = torch.from_numpy(ids).to(device)[None]
-        tokens = sample(model.decoder(), None, context, length=length, sampler=sampler, generator=generator)
+        tokens = sample(model.decoder(), state, context, length=length, sampler=sampler, generator=generator)
         return self._written(model, tokens, prompt)
+
+    def _begin(self, model: LanguageModel, prompt: str, wishes: Mapping[str, str]) -> tuple[np.ndarray, State | None]:
+        """The ids that are read before anything is written, at least one, and the state before them."""
+        ids = self.vocabulary.encode(prompt, "the prompt")
+        if self.vocabulary.line_end is not None:
+            ids = np.concatenate([[self.vocabulary.line_end], ids])
+        return (ids if len(ids) else np.zeros(1, dtype=np.int64)), None
 
     def _written(self, model: LanguageModel, tokens: Iterator[Tensor], prompt: str) -> Iterator[str]:
         spaced = self.vocabulary.level == "word"
@@ -318,7 +339,7 @@ class LanguageModelling(Task):
     def sample(self, model: LanguageModel, seed: int) -> str:
         """A few lines of text, from an empty prompt."""
         length = _SAMPLE_LENGTH[self.vocabulary.level]
-        return "".join(self.generate(model, length=length, sampler=Sampler(_SAMPLE_TEMPERATURE), seed=seed))
+        return "".join(self.generate(model, length=length, sampler=Sampler(SAMPLE_TEMPERATURE), seed=seed))
 
     @classmethod
     def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
@@ -339,6 +360,13 @@ class LanguageModelling(Task):
         ]
 
 
+def _of_documents() -> "type[LanguageModelling]":
+    """The class for documents, which is made from the one here and so can be imported only now."""
+    from recurra.tasks.lm_documents import DocumentModelling
+
+    return DocumentModelling
+
+
 def _lines_of(corpus: Corpus) -> Iterator[tuple[int, str, str]]:
     """Number, text and file of each line."""
     for piece in corpus.pieces():
@@ -352,6 +380,6 @@ def _common_word(samples: Sequence[str]) -> str | None:
     return max(counts, key=lambda word: counts[word] * (len(word) - 1), default=None)
 
 
-def _exp(nats: float) -> float:
+def exp(nats: float) -> float:
     """e to the power of nats, infinite where it is too large for a float."""
     return math.exp(nats) if nats < 700 else math.inf

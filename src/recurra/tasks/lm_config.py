@@ -79,11 +79,71 @@ class TextConfig:
 
 
 @dataclass
+class DocumentConfig:
+    """Whether the data is one long text, or documents each of its own, whose fields may be conditions."""
+
+    each: str = setting(
+        "none",
+        "what a document is: none (all data is one text), line (a line of a table, its columns are fields), file (a "
+        "file of a folder, with the fields folder and file)",
+    )
+    columns: str = setting(
+        "", "names of the table's columns from the left, with commas between; if not given, its first line has them"
+    )
+    text: str = setting("text", "name of the column with the text")
+    line_end: str = setting("", "what stands for a line end in the table's texts, such as |; if not given, nothing")
+    longest: int = setting(2000, "symbols that a document may have; a longer one is refused, as it is learnt in one go")
+    samples: int = setting(
+        0, "documents that `recurra evaluate` lets the model write, to compare their shape with the data's; 0: none"
+    )
+
+    def __post_init__(self) -> None:
+        require_choice("document.each", self.each, ("none", "line", "file"))
+        require_range("document.longest", self.longest, 1)
+        require_range("document.samples", self.samples, 0)
+        if self.columns and self.text not in names_in(self.columns):
+            raise ConfigError(
+                f"document.columns={self.columns} names no column {self.text!r}: call the one with the text so, or "
+                "give its name as document.text"
+            )
+
+
+@dataclass
+class ConditionConfig:
+    """What a document is written for: fields, with commas between, by how they reach the model."""
+
+    category: str = setting("", "fields whose values are few: each value has a learned vector, read at every step")
+    encoded: str = setting("", "fields whose values are texts: a GRU makes a vector of each, read at every step")
+    prefix: str = setting("", "fields whose values stand before the document, read symbol by symbol but not learnt")
+    width: int = setting(32, "columns that each field's vector takes; even")
+    dropout: float = setting(
+        0.0, "chance that a field is withheld in training, so that the model can write without it: 0 to 1"
+    )
+    minimum_count: int = setting(1, "values of a category that fewer documents have count as not given; 1: keep all")
+
+    def __post_init__(self) -> None:
+        require_range("condition.width", self.width, 1)
+        require_range("condition.dropout", self.dropout, 0, 1)
+        require_range("condition.minimum_count", self.minimum_count, 1)
+        fields = [*names_in(self.category), *names_in(self.encoded), *names_in(self.prefix)]
+        for field_name in fields:
+            if fields.count(field_name) > 1:
+                raise ConfigError(f"the field {field_name!r} is named twice among the conditions: one place is enough")
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names in a setting that holds several, with commas between."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@dataclass
 class LanguageModellingConfig:
     """All settings of a language model and its training."""
 
     task: str = setting("lm", "the task: lm, language modelling")
-    data: str = setting("", "the text to learn: a .txt or .txt.gz file, or a folder of such files")
+    data: str = setting(
+        "", "the text to learn: a .txt or .txt.gz file, or a folder of such files; or a table of documents"
+    )
     seed: int = setting(0, "seed of every random number")
     run: str | None = setting(None, "the run folder; null: a fresh one under runs/")
     engine: str = setting(
@@ -94,3 +154,14 @@ class LanguageModellingConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "how parameters change"})
     sampling: SamplingConfig = field(default_factory=SamplingConfig, metadata={"help": "scheduled sampling"})
     text: TextConfig = field(default_factory=TextConfig, metadata={"help": "the text"})
+    document: DocumentConfig = field(default_factory=DocumentConfig, metadata={"help": "what a document is"})
+    condition: ConditionConfig = field(
+        default_factory=ConditionConfig, metadata={"help": "what a document is written for"}
+    )
+
+    def __post_init__(self) -> None:
+        asked = self.condition
+        if self.document.each == "none" and (asked.category or asked.encoded or asked.prefix):
+            raise ConfigError(
+                "a condition is a field of a document, but the data is one text: set document.each to line or file"
+            )
