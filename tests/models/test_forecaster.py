@@ -1,18 +1,34 @@
 import pytest
 import torch
 
-from recurra.layers import Recurrent
-from recurra.models import Forecaster, Outlook, RecurrentMemory, Way
+from recurra.layers import Attention, Decoder, Recurrent
+from recurra.models import EncodedMemory, Forecaster, Outlook, RecurrentMemory, ScheduledSampling, Way
 
 B, W, h = 3, 7, 4
 
 
-def forecaster(kind: str = "mse", mode: str = "direct", feedback: str = "measured", **options) -> Forecaster:
+def forecaster(
+    kind: str = "mse", mode: str = "direct", feedback: str = "measured", body: str = "recurrent", **options
+) -> Forecaster:
     torch.manual_seed(0)
+    sampling = ScheduledSampling(**options.pop("sampling")) if "sampling" in options else None
     way = Way(mode, feedback, h, targets=2, **options)
-    body = RecurrentMemory(Recurrent("gru", way.inputs, 5))
-    steps = h if mode == "direct" else 1
-    model = Forecaster(body, Outlook(kind, 5 + way.features, steps, way.series), way)
+    return made(kind, way, memory(body, way.inputs), sampling)
+
+
+def memory(body: str, inputs: int) -> RecurrentMemory | EncodedMemory:
+    recurrent = Recurrent("gru", inputs, 5)
+    if body == "recurrent":
+        return RecurrentMemory(recurrent)
+    attention = None if body == "encoded" else Attention()
+    return EncodedMemory(
+        recurrent, Decoder("lstm", inputs, 5, memory_size=5 if attention else 0, attention=attention), W
+    )
+
+
+def made(kind: str, way: Way, body: RecurrentMemory | EncodedMemory, sampling: ScheduledSampling | None) -> Forecaster:
+    steps = h if way.mode == "direct" else 1
+    model = Forecaster(body, Outlook(kind, 5 + way.features, steps, way.series), way, sampling)
     if model.skip is not None:
         torch.nn.init.normal_(model.skip)
     return model.eval()
@@ -29,6 +45,8 @@ WAYS = [
     {"mode": "direct", "shared": True, "past": 1, "ahead": 1, "linear": 2},
     {"mode": "rollout", "feedback": "own", "ahead": 1},
     {"mode": "rollout", "feedback": "own", "shared": True, "relative": True},
+    {"mode": "rollout", "feedback": "own", "ahead": 1, "body": "encoded", "relative": True},
+    {"mode": "rollout", "feedback": "own", "shared": True, "body": "attending"},
     {"mode": "step", "feedback": "none", "ahead": 2},
     {"mode": "step", "feedback": "measured", "ahead": 1, "relative": True},
     {"mode": "step", "feedback": "own", "ahead": 1},
@@ -83,16 +101,56 @@ def test_a_linear_start_must_fit():
         forecaster(linear=2).start(torch.zeros(2, 3, h), torch.zeros(2, h))
 
 
-def test_a_roll_out_reads_its_own_forecasts():
-    model = forecaster(mode="rollout", feedback="own", ahead=1)
-    past, ahead, _ = batch(ahead=1)
+OWN = [way for way in WAYS if way.get("feedback") == "own"]
+
+
+@pytest.mark.parametrize("options", OWN, ids=str)
+def test_a_roll_out_reads_its_own_forecasts(options):
+    model = forecaster(**options)
+    past, ahead, _ = batch(ahead=options.get("ahead", 0))
     rolled = model.roll_out(past, ahead)
     # Given its own forecasts as true values, one pass over the whole gives the same.
     assert torch.allclose(model(past, ahead, rolled)[..., 0], rolled, atol=1e-6)
 
 
-def test_sample_paths_of_a_seed_are_the_same_and_spread():
-    model = forecaster("gaussian", mode="rollout", feedback="own", shared=True)
+@pytest.mark.parametrize("way", ["exact", "parallel"])
+@pytest.mark.parametrize("options", OWN, ids=str)
+def test_scheduled_sampling_reads_some_of_its_own_forecasts(options, way):
+    given, found = batch(ahead=options.get("ahead", 0)), {}
+    for k in (1.0, 0.0):
+        sampling = {"schedule": "linear", "k": k, "way": way, "feed": "best"}
+        found[k] = forecaster(**options, sampling=sampling).train()(*given)
+    model = forecaster(**options)
+    assert torch.equal(found[1.0], model(*given))
+    own = model.roll_out(*given[:2]) if way == "exact" else model(*given)[..., 0]
+    assert torch.allclose(found[0.0], model(given[0], given[1], own), atol=1e-6)
+    assert not torch.allclose(found[0.0], found[1.0], atol=1e-4)
+
+
+def test_sampled_forecasts_need_a_way_that_feeds_them_back():
+    with pytest.raises(ValueError, match="for forecasts that are fed back"):
+        forecaster(sampling={"schedule": "linear"})
+
+
+def test_a_window_of_one_step_cannot_be_encoded():
+    with pytest.raises(ValueError, match="at least 2"):
+        EncodedMemory(Recurrent("gru", 2, 5), Decoder("gru", 2, 5), 1)
+
+
+@pytest.mark.parametrize("body", ["encoded", "attending"])
+def test_the_whole_window_is_read(body):
+    model = forecaster(mode="rollout", feedback="own", body=body)
+    past, ahead, _ = batch()
+    found = model.roll_out(past, ahead)
+    for step in range(W):
+        other = past.clone()
+        other[:, step] += 1
+        assert (model.roll_out(other, ahead) - found).abs().amax((0, 2)).min() > 1e-7
+
+
+@pytest.mark.parametrize("body", ["recurrent", "encoded", "attending"])
+def test_sample_paths_of_a_seed_are_the_same_and_spread(body):
+    model = forecaster("gaussian", mode="rollout", feedback="own", shared=True, body=body)
     past, ahead, _ = batch()
     drawn = [
         model.roll_out(past, ahead, paths=50, generator=torch.Generator().manual_seed(seed)).unflatten(0, (B, 50))

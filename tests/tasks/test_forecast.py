@@ -59,6 +59,15 @@ INPUTS = ("series.targets=load,walk", "series.ahead=drive")
 WAYS = {
     "direct": ("series.targets=load", "series.past=walk", "series.ahead=drive", "series.calendar=true"),
     "rollout": (*INPUTS, "forecast.mode=rollout", "loss.kind=gaussian"),
+    "encoded": (
+        *INPUTS,
+        "forecast.mode=rollout",
+        "loss.kind=gaussian",
+        "model.kind=encoder_decoder",
+        "model.attention=additive",
+        "sampling.schedule=linear",
+        "sampling.k=0.5",
+    ),
     "step": (*INPUTS, "forecast.mode=step"),
     "narx": (*INPUTS, "forecast.mode=step", "model.kind=narx", "model.order=3", "model.order_inputs=2"),
 }
@@ -153,6 +162,9 @@ def test_an_input_from_the_future_is_refused(table, tmp_path):
         (("forecast.mode=step", "model.relative=true"), ConfigError, "needs the last known value"),
         (("forecast.mode=step", "model.kind=ar", "forecast.feedback=none"), ConfigError, "reads the series' past"),
         (("model.linear_start=ar", "model.linear=9"), ConfigError, r"at least the order of the AR baseline, 10"),
+        (("model.kind=encoder_decoder",), ConfigError, r"set forecast\.mode=rollout and forecast\.window"),
+        (("model.attention=dot",), ConfigError, r"belongs to model\.kind=encoder_decoder, not to recurrent"),
+        (("sampling.schedule=linear",), ConfigError, "for forecasts that are fed back"),
         (("loss.kind=l2",), ConfigError, "loss.kind='l2' is not one of"),
         (("series.gaps=none",), ConfigError, "series.gaps='none' is not one of"),
     ],
@@ -185,11 +197,12 @@ def test_every_way_is_trained_saved_and_measured(table, tmp_path, name):
     found = task.evaluate(model, None)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert found["windows"] == 45 and found["rmse"] == pytest.approx(found["mse"] ** 0.5)
-    assert ("coverage_80" in found) == (name == "rollout")
+    drawn = name in ("rollout", "encoded")
+    assert ("coverage_80" in found) == drawn
     names = [row[0] for row in found["baselines"].rows]
     assert names == ["the model", "last value", "seasonal naive (24)", "AR(10)"]
     assert isinstance(found["by_step"], Curves) and isinstance(found["worst"], Table) and len(task.findings(model)) >= 5
-    assert (found["typical"].band is None) == (name != "rollout")
+    assert (found["typical"].band is None) == (not drawn)
 
     task.save(tmp_path)
     loaded = Forecasting.load(task.config, tmp_path)
@@ -199,7 +212,7 @@ def test_every_way_is_trained_saved_and_measured(table, tmp_path, name):
     assert json.loads((tmp_path / "series.json").read_text())["targets"] == list(task.ground.targets)
     new = write(tmp_path / "new.csv", rows(), empty_targets=4)
     answers = list(task.predict(model, new))
-    assert answers == list(loaded.predict(again, new)) and len(answers) == (5 if name in ("direct", "rollout") else 241)
+    assert answers == list(loaded.predict(again, new)) and len(answers) == (5 if drawn or name == "direct" else 241)
     with pytest.raises(DataError, match="without its data"):
         loaded.training_stream()
     (tmp_path / "series.json").write_text("{}")

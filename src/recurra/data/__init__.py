@@ -10,6 +10,9 @@ from recurra.data.documents import Document, DocumentLayout, read_documents
 from recurra.data.errors import DataError
 from recurra.data.frames import FrameSet, read_frames
 from recurra.data.labelled import Columns, Labelled, read_labelled
+from recurra.data.midi import midi_bytes
+from recurra.data.pitches import KEYS, frame_of, name_of, text_of
+from recurra.data.rolls import Collection, Roll, read_rolls
 from recurra.data.series import Reading, RowReader, Series, collect, in_time, read_series
 from recurra.data.spans import Scheme, Span, detect
 from recurra.data.split import split
@@ -42,12 +45,14 @@ from recurra.data.word_vectors import read_word_vectors
 
 __all__ = [
     "DOCUMENT_MARKS",
+    "KEYS",
     "LEVELS",
     "LINE_END",
     "NO_TARGET",
     "UNKNOWN",
     "Batch",
     "CharacterVocabulary",
+    "Collection",
     "Columns",
     "Corpus",
     "DataError",
@@ -63,6 +68,7 @@ __all__ = [
     "Mel",
     "Piece",
     "Reading",
+    "Roll",
     "RowReader",
     "Scaler",
     "Scheme",
@@ -86,12 +92,15 @@ __all__ = [
     "collect",
     "cut",
     "detect",
+    "frame_of",
     "in_time",
     "is_audio",
     "is_builtin",
     "is_vectors",
     "line_blocks",
     "lines_of",
+    "midi_bytes",
+    "name_of",
     "origins",
     "pad",
     "read_audio",
@@ -101,6 +110,7 @@ __all__ = [
     "read_labelled",
     "read_made",
     "read_pieces",
+    "read_rolls",
     "read_series",
     "read_stream",
     "read_tagged",
@@ -109,4 +119,5 @@ __all__ = [
     "require_no_leak",
     "sentences_of",
     "split",
+    "text_of",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
-_WIDE = 1014  # pixels of a panel that takes the page
+_WIDE = 970  # pixels of a panel that takes the page
 _SIGN = 6.6  # pixels of a sign of a label
 _LINE = 14.0  # pixels of a row that has a label
 _MANY = 24  # so many rows are drawn flat, and only some of their labels
@@ -18,10 +19,10 @@ def draw(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[
         return ""
     left, top = _SIGN * max(map(len, rows)) + 8, _SIGN * max(map(len, columns)) + 8
     width = min(22.0, (_WIDE - left) / len(columns))
-    height = _LINE if len(rows) <= _MANY else 6.0
+    height = _LINE if len(rows) <= _MANY else 8.0
     right, bottom = left + width * len(columns), top + height * len(rows)
     parts = [f'<rect class="ground" {_place(left, top, right - left, bottom - top)}/>']
-    for k in range(0, len(rows), round(_LINE / height)):
+    for k in range(0, len(rows), math.ceil(10 / height)):
         parts.append(_text(left - 5, top + (k + 0.5) * height + 4, rows[k], "end"))
     for k, name in enumerate(columns):
         x, y = left + (k + 0.5) * width + 4, top - 5

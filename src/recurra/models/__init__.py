@@ -4,6 +4,7 @@ from recurra.models.autoregressive import Autoregressive, Decoding
 from recurra.models.classifier import Classifier, RecurrentBody
 from recurra.models.condition import Condition
 from recurra.models.dropouts import Dropouts
+from recurra.models.encoded_memory import EncodedMemory
 from recurra.models.encoder import Encoded, Encoder
 from recurra.models.encoder_decoder import EncoderDecoder
 from recurra.models.forecaster import Forecast, Forecaster, Way
@@ -11,6 +12,7 @@ from recurra.models.inputs import SymbolInput, VectorInput
 from recurra.models.language_model import LanguageModel
 from recurra.models.memory import DelayMemory, Lags, RecurrentMemory
 from recurra.models.memoryless import Bag, Positions, TimeDelay, Window
+from recurra.models.note_model import NoteModel
 from recurra.models.outlook import Outlook
 from recurra.models.scheduled_sampling import ScheduledSampling
 from recurra.models.summary import Summary
@@ -26,12 +28,14 @@ __all__ = [
     "DelayMemory",
     "Dropouts",
     "Encoded",
+    "EncodedMemory",
     "Encoder",
     "EncoderDecoder",
     "Forecast",
     "Forecaster",
     "Lags",
     "LanguageModel",
+    "NoteModel",
     "Outlook",
     "Positions",
     "RecurrentBody",

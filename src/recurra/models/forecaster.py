@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from recurra.models.memory import Memory
 from recurra.models.outlook import LEVELS, Outlook
+from recurra.models.scheduled_sampling import ScheduledSampling
 
 MODES = ("direct", "rollout", "step")
 FEEDBACKS = ("measured", "own", "none")
@@ -93,11 +94,18 @@ class Forecaster(nn.Module):
         body: maps [B, T, I] and a state to [B, T, D] and a state.
         outlook: the head; of D columns, and of D + h·F where the mode is `direct`.
         way: how the series is forecast.
+        sampling: scheduled sampling, of forecasts that are fed back: in training the model reads some of its own
+            forecasts in place of the true values. Each call then counts as one update. None: it reads the true ones.
+
+    Raises:
+        ValueError: scheduled sampling of forecasts that are not fed back.
     """
 
-    def __init__(self, body: Memory, outlook: Outlook, way: Way) -> None:
+    def __init__(self, body: Memory, outlook: Outlook, way: Way, sampling: ScheduledSampling | None = None) -> None:
         super().__init__()
-        self.body, self.outlook, self.way = body, outlook, way
+        if sampling is not None and way.feedback != "own":
+            raise ValueError("scheduled sampling is for forecasts that are fed back: take a way with feedback='own'")
+        self.body, self.outlook, self.way, self.sampling = body, outlook, way, sampling
         self.dropout = nn.Dropout(way.dropout)
         self.skip = nn.Parameter(torch.zeros(way.targets, way.linear, way.horizon)) if way.linear else None
         self.offset = nn.Parameter(torch.zeros(way.targets, way.horizon)) if way.linear else None
@@ -135,6 +143,8 @@ class Forecaster(nn.Module):
         """
         rows = len(past)
         past, ahead, targets = self._parted(past, ahead, targets)
+        if self.training and self.sampling is not None and targets is not None:
+            targets = self._mixed(past, ahead, targets, self.sampling)
         parameters = self._direct(past, ahead) if self.way.mode == "direct" else self._in_step(past, ahead, targets)
         return self._joined(parameters, rows)
 
@@ -179,21 +189,38 @@ class Forecaster(nn.Module):
         """
         windows = len(past)
         past, ahead, _ = self._parted(past, ahead, None)
-        values, state = self.body(self._inputs(past, ahead[:, :1], None))
-        last, values = past[:, -1, : self.way.series], values[:, -1]
-        if paths:
-            state = self.body.repeat(state, paths)
-            last, values, ahead = (part.repeat_interleave(paths, 0) for part in (last, values, ahead))
-        steps = []
+        last, state, steps = past[:, -1, : self.way.series], None, []
         for step in range(self.way.horizon):
-            if step:
-                values, state = self.body(torch.cat([last, ahead[:, step]], 1).unsqueeze(1), state)
-                values = values[:, 0]
-            parameters = self.outlook(self.dropout(values), last.unsqueeze(1) if self.way.relative else 0.0)[:, 0]
+            parameters, state = self._next(past, ahead, last, state, step)
+            if paths and step == 0:
+                state = self.body.repeat(state, paths)
+                parameters, ahead = (part.repeat_interleave(paths, 0) for part in (parameters, ahead))
             last = self.outlook.sample(parameters, generator) if paths else self.outlook.point(parameters)
             steps.append(last)
         drawn = torch.stack(steps, 1)  # [windows · series (· paths), h, series each]
         return self._joined(drawn.unsqueeze(-1), windows, paths or 1)[..., 0]
+
+    def _next(self, past: Tensor, ahead: Tensor, last: Tensor, state: Any, step: int) -> tuple[Tensor, Any]:
+        """The forecast of one step ahead, from the value before it: parameters [B, series, P], and the state."""
+        one = torch.cat([last, ahead[:, step]], 1).unsqueeze(1)
+        values, state = self.body(one if step else self._inputs(past, ahead[:, :1], None), state)
+        return self.outlook(self.dropout(values[:, -1]), last.unsqueeze(1) if self.way.relative else 0.0)[:, 0], state
+
+    def _mixed(self, past: Tensor, ahead: Tensor, targets: Tensor, sampling: ScheduledSampling) -> Tensor:
+        """The targets with the model's own forecasts in place of some, as they are read in an update, [B, h, K]."""
+
+        def own(parameters: Tensor) -> Tensor:
+            return self.outlook.point(parameters) if sampling.feed == "best" else self.outlook.sample(parameters)
+
+        def one_step(read: Tensor, state: Any, step: int) -> tuple[Tensor, Any]:
+            parameters, state = self._next(past, ahead, read, state, step)
+            return own(parameters), state
+
+        def all_steps(_: Tensor, __: Tensor) -> Tensor:
+            return own(self._in_step(past, ahead, targets))
+
+        given = torch.cat([past[:, -1:, : self.way.series], targets[:, :-1]], 1)
+        return torch.cat([sampling.mix(self, given, one_step, all_steps)[:, 1:], targets[:, -1:]], 1)
 
     def advance(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Of the mode `step`: parameters [B, T, K, P] in step with what enters [B, T, I], and the state to go on from.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.layers import Recurrent
+from recurra.models.encoded_memory import EncodedMemory
 from recurra.models.memoryless import TimeDelay
 
 
@@ -108,4 +109,4 @@ class DelayMemory(_FiniteMemory):
         return self.network(inputs, lengths)[:, inputs.shape[1] - steps :]
 
 
-Memory = RecurrentMemory | Lags | DelayMemory
+Memory = RecurrentMemory | EncodedMemory | Lags | DelayMemory

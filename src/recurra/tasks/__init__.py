@@ -17,6 +17,7 @@ _TASKS = {
     "classify": ("recurra.tasks.classify", "Classification"),
     "tag": ("recurra.tasks.tag", "Tagging"),
     "forecast": ("recurra.tasks.forecast", "Forecasting"),
+    "music": ("recurra.tasks.music", "Music"),
 }
 
 

@@ -2,9 +2,18 @@
 
 from dataclasses import dataclass, field
 
-from recurra.tasks.config import ConfigError, LoopConfig, OptimizerConfig, require_choice, require_range, setting
+from recurra.tasks.config import (
+    ConfigError,
+    LoopConfig,
+    OptimizerConfig,
+    SamplingConfig,
+    require_choice,
+    require_range,
+    setting,
+)
 
-KINDS = ("recurrent", "ar", "narx", "window", "tdnn")
+KINDS = ("recurrent", "encoder_decoder", "ar", "narx", "window", "tdnn")
+ATTENTIONS = ("none", "additive", "dot", "general", "concat", "scaled")
 LOSSES = ("mse", "mae", "huber", "gaussian", "student", "quantiles")
 
 
@@ -95,13 +104,19 @@ class ModelConfig:
 
     kind: str = setting(
         "recurrent",
-        "what remembers the steps before: recurrent; or, to compare, ar (a linear map of the last values), narx (a "
-        "feed-forward net on the last values and inputs), window (the same on all of the window), tdnn (delays at "
+        "what remembers the steps before: recurrent; encoder_decoder (one recurrent network reads the window, another "
+        "runs over the steps ahead; forecast.mode=rollout); or, to compare, ar (a linear map of the last values), narx "
+        "(a feed-forward net on the last values and inputs), window (the same on all of the window), tdnn (delays at "
         "every layer)",
     )
     cell: str = setting(
         "lstm",
         "the recurrent cell: one that `recurra cells` lists, with options in brackets, or one of yours, FILE.py:NAME",
+    )
+    attention: str = setting(
+        "none",
+        "kind encoder_decoder: how the steps ahead look back at the window: none, additive (Bahdanau), or dot, "
+        "general, concat, scaled (Luong)",
     )
     hidden: int = setting(64, "width of each layer, in units")
     layers: int = setting(1, "number of layers")
@@ -129,6 +144,11 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require_choice("model.kind", self.kind, KINDS)
+        require_choice("model.attention", self.attention, ATTENTIONS)
+        if self.attention != "none" and self.kind != "encoder_decoder":
+            raise ConfigError(
+                f"model.attention={self.attention} belongs to model.kind=encoder_decoder, not to {self.kind}"
+            )
         for name in ("hidden", "layers", "delays"):
             require_range(f"model.{name}", getattr(self, name), 1)
         for name in ("linear", "order_inputs", "noise"):
@@ -198,6 +218,9 @@ class ForecastConfig:
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
     train: LoopConfig = field(default_factory=LoopConfig, metadata={"help": "the way through the data"})
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "how parameters change"})
+    sampling: SamplingConfig = field(
+        default_factory=SamplingConfig, metadata={"help": "scheduled sampling, of forecasts that are fed back"}
+    )
     split: SplitConfig = field(default_factory=SplitConfig, metadata={"help": "what is kept from training"})
     loss: LossConfig = field(default_factory=LossConfig, metadata={"help": "what is minimised"})
     baseline: BaselineConfig = field(default_factory=BaselineConfig, metadata={"help": "what scores stand beside"})
@@ -224,6 +247,16 @@ class ForecastConfig:
                 f"series.past cannot be read in forecast.mode={forecast.mode}, where it would have to be known at "
                 "the steps to forecast: list the columns in series.targets, so that they are forecast too, or in "
                 "series.ahead"
+            )
+        if self.sampling.schedule != "none" and self.feedback != "own":
+            raise ConfigError(
+                f"sampling.schedule={self.sampling.schedule} is for forecasts that are fed back: set "
+                "forecast.mode=rollout, or forecast.feedback=own in the mode step"
+            )
+        if model.kind == "encoder_decoder" and (forecast.mode != "rollout" or forecast.window < 2):
+            raise ConfigError(
+                "model.kind=encoder_decoder reads a window of 2 steps or more and runs over the steps ahead: set "
+                f"forecast.mode=rollout and forecast.window, which is {forecast.window}"
             )
         if model.relative and self.feedback == "none":
             raise ConfigError(

@@ -1,9 +1,10 @@
 """The model that the settings of forecasting describe."""
 
 from recurra.data import Layout
-from recurra.layers import Recurrent
-from recurra.models import DelayMemory, Forecaster, Lags, Outlook, RecurrentMemory, Way
+from recurra.layers import Attention, Decoder, Recurrent
+from recurra.models import DelayMemory, EncodedMemory, Forecaster, Lags, Outlook, RecurrentMemory, Way
 from recurra.tasks.forecast_config import ForecastConfig
+from recurra.tasks.sampling import build_sampling
 
 
 def build(config: ForecastConfig, layout: Layout) -> Forecaster:
@@ -27,8 +28,8 @@ def build(config: ForecastConfig, layout: Layout) -> Forecaster:
         dropout=model.dropout,
     )
     own = way.inputs - layout.past - layout.ahead  # columns that are the series' own past
-    body: RecurrentMemory | Lags | DelayMemory
-    if model.kind == "recurrent":
+    body: RecurrentMemory | EncodedMemory | Lags | DelayMemory
+    if model.kind in ("recurrent", "encoder_decoder"):
         recurrent = Recurrent(
             model.cell,
             way.inputs,
@@ -38,7 +39,10 @@ def build(config: ForecastConfig, layout: Layout) -> Forecaster:
             causal=True,
             engine=config.engine,
         )
-        body = RecurrentMemory(recurrent)
+        if model.kind == "recurrent":
+            body = RecurrentMemory(recurrent)
+        else:
+            body = EncodedMemory(recurrent, _decoder(config, way.inputs, recurrent), forecast.window)
     elif model.kind == "tdnn":
         body = DelayMemory(way.inputs, model.hidden, model.delays, model.layers, model.dropout)
     elif model.kind == "window":
@@ -49,4 +53,21 @@ def build(config: ForecastConfig, layout: Layout) -> Forecaster:
         body = Lags(orders, model.hidden, 0 if model.kind == "ar" else model.layers, model.dropout)
     steps = forecast.horizon if forecast.mode == "direct" else 1
     outlook = Outlook(config.loss.kind, body.output_size + way.features, steps, way.series, delta=config.loss.delta)
-    return Forecaster(body, outlook, way)
+    return Forecaster(body, outlook, way, build_sampling(config.sampling))
+
+
+def _decoder(config: ForecastConfig, inputs: int, encoder: Recurrent) -> Decoder:
+    """What runs over the steps ahead."""
+    model, attention = config.model, None
+    if model.attention != "none":
+        attention = Attention(model.attention, "before" if model.attention == "additive" else "after")
+    return Decoder(
+        model.cell,
+        inputs,
+        model.hidden,
+        memory_size=encoder.output_size if attention is not None else 0,
+        attention=attention,
+        num_layers=model.layers,
+        dropout=model.dropout,
+        engine=config.engine,
+    )
