@@ -101,3 +101,44 @@ def test_all_examples_come_in_batches_that_keep_to_their_size(lengths, rows, ste
     batches = list(by_length(sizes, rows, steps))
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(sizes)))
     assert all(len(b) <= rows and (len(b) == 1 or sizes[b].max() * len(b) <= steps) for b in batches)
+
+
+def budgeted(lengths: np.ndarray, tokens: int, rank: int = 0, world: int = 1, seed: int = 0) -> ExampleStream:
+    def collate(numbers: np.ndarray) -> SequenceBatch:
+        inputs, sizes = pad([np.full(lengths[k], k) for k in numbers])
+        return SequenceBatch(inputs, sizes, torch.from_numpy(numbers), len(numbers))
+
+    return ExampleStream(lengths, collate, batch=1, tokens=tokens, seed=seed, rank=rank, world=world)
+
+
+@settings(deadline=None)
+@given(sets(), st.integers(1, 200))
+def test_a_budget_of_tokens_is_kept_and_every_example_comes_once(shape, tokens):
+    lengths, _, world = shape
+    streams = [budgeted(lengths, tokens, rank, world) for rank in range(world)]
+    for _ in range(2):
+        epochs = [epoch(one) for one in streams]
+        assert {len(batches) for batches in epochs} == {streams[0].epoch_batches}
+        assert Counter(int(k) for batches in epochs for b in batches for k in b.targets) == Counter(range(len(lengths)))
+        for k in range(streams[0].epoch_batches):
+            parts = [batches[k] for batches in epochs]
+            rows, longest = sum(len(p.targets) for p in parts), max(int(p.lengths.max()) for p in parts)
+            # Among several processes the longest ones may have to stay together, for each to have a row.
+            assert rows >= world and (world > 1 or rows == 1 or rows * longest <= tokens)
+
+
+def test_a_budgeted_stream_goes_on_from_any_place_and_knows_its_budget():
+    lengths = np.random.default_rng(0).integers(1, 30, size=300)
+    first, second = budgeted(lengths, 100), budgeted(lengths, 100)
+    for _ in range(first.epoch_batches + 7):
+        first.next()
+    second.load_state_dict(first.state_dict())
+    for _ in range(5):
+        a, b = first.next(), second.next()
+        assert a is not None and b is not None and torch.equal(a.targets, b.targets)
+    orders = [[b.targets.tolist() for b in epoch(budgeted(lengths, 100, seed=seed))] for seed in (0, 1)]
+    assert orders[0] != orders[1]
+    with pytest.raises(DataError, match=r"number of tokens \(train.tokens × processes\) was 100, now it is 90"):
+        budgeted(lengths, 90).load_state_dict(first.state_dict())
+    with pytest.raises(DataError, match=r"number of rows .* was None"):
+        stream(lengths).load_state_dict(first.state_dict())

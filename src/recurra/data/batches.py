@@ -79,18 +79,22 @@ class ExampleStream(Generic[B]):
     an epoch, in one of the processes; all processes have the same number of batches. An epoch is drawn from the
     seed and its number alone, so its place is two numbers.
 
+    With a budget of `tokens` all examples are sorted by length, those of one length in an order drawn anew, and cut
+    where the budget is full. The lengths stand in the same order in every epoch, so the cuts, and their number, stay.
+
     Attributes:
         epoch_batches: number of batches in an epoch.
         epoch: epochs completed.
         window: batches already given in the current epoch.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first two by keyword
         self,
         lengths: np.ndarray,
         collate: Callable[[np.ndarray], B],
         *,
         batch: int,
+        tokens: int | None = None,
         seed: int,
         checksum: int = 0,
         rank: int = 0,
@@ -102,6 +106,8 @@ class ExampleStream(Generic[B]):
             lengths: steps of each example, [N].
             collate: makes a batch of the examples with these numbers.
             batch: rows of a batch in each process.
+            tokens: steps of a batch in each process, padding counted, unless a single example has more; then `batch`
+                does not count.
             seed: seed of all orders.
             checksum: a number that other examples would not have, for the place in a checkpoint.
             rank: number of this process.
@@ -115,8 +121,12 @@ class ExampleStream(Generic[B]):
         if len(lengths) < world:
             raise DataError(f"{len(lengths)} examples to learn from cannot be shared by {world} processes: give more")
         self.lengths, self.collate = lengths, collate
-        self.batch, self.seed, self.rank, self.world = batch, seed, rank, world
-        self.epoch_batches = min(-(-len(lengths) // (batch * world)), len(lengths) // world)
+        self.batch, self.tokens, self.seed, self.rank, self.world = batch, tokens, seed, rank, world
+        self._cuts = None if tokens is None else _cuts(np.sort(lengths), tokens * world, world)
+        if self._cuts is not None:
+            self.epoch_batches = len(self._cuts) + 1
+        else:
+            self.epoch_batches = min(-(-len(lengths) // (batch * world)), len(lengths) // world)
         self.epoch = 0
         self.window = 0
         self._checksum = checksum
@@ -137,6 +147,9 @@ class ExampleStream(Generic[B]):
         """The numbers of the examples of each batch of the current epoch, for all processes together."""
         random = np.random.default_rng((self.seed, self.epoch))
         order = random.permutation(len(self.lengths))
+        if self._cuts is not None:
+            whole = np.split(order[np.argsort(self.lengths[order], kind="stable")], self._cuts)
+            return [whole[k] for k in random.permutation(len(whole))]
         batches: list[np.ndarray] = []
         pools = np.array_split(np.arange(self.epoch_batches), -(-self.epoch_batches // POOL))
         bounds = [len(order) * end // self.epoch_batches for end in range(self.epoch_batches + 1)]
@@ -166,17 +179,27 @@ class ExampleStream(Generic[B]):
         self.epoch, self.window = int(state["epoch"]), int(state["window"])
 
     def _identity(self) -> dict[str, int]:
-        return {
-            "examples": len(self.lengths),
-            "checksum": self._checksum,
-            "rows": self.batch * self.world,
-            "seed": self.seed,
-        }
+        size = {"rows": self.batch * self.world} if self.tokens is None else {"tokens": self.tokens * self.world}
+        return {"examples": len(self.lengths), "checksum": self._checksum, **size, "seed": self.seed}
+
+
+def _cuts(lengths: np.ndarray, tokens: int, rows: int) -> list[int]:
+    """Where to cut examples of these lengths [N], sorted, so that no batch has more than so many steps.
+
+    Padding counts. Each batch has so many `rows` at least.
+    """
+    cuts, start = [], 0
+    for end in range(rows, len(lengths) - rows + 1):
+        if end - start >= rows and lengths[end] * (end + 1 - start) > tokens:
+            cuts.append(end)
+            start = end
+    return cuts
 
 
 _NAMES = {
     "examples": "the number of examples to learn from",
     "checksum": "the checksum of the examples",
     "rows": "the number of rows (train.batch × processes)",
+    "tokens": "the number of tokens (train.tokens × processes)",
     "seed": "the seed",
 }
