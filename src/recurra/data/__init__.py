@@ -11,6 +11,7 @@ from recurra.data.errors import DataError
 from recurra.data.frames import FrameSet, read_frames
 from recurra.data.labelled import Columns, Labelled, read_labelled
 from recurra.data.midi import midi_bytes
+from recurra.data.pairs import Pair, PairColumns, read_pairs
 from recurra.data.pitches import KEYS, frame_of, name_of, text_of
 from recurra.data.rolls import Collection, Roll, read_rolls
 from recurra.data.series import Reading, RowReader, Series, collect, in_time, read_series
@@ -21,6 +22,7 @@ from recurra.data.symbols import Symbols
 from recurra.data.systems import read_made
 from recurra.data.tagged import TagColumns, Tagged, cut, read_tagged, sentences_of
 from recurra.data.text import Line, Piece, line_blocks, lines_of, read_pieces, read_stream
+from recurra.data.tokenizer import Tokenizer, new_tokenizer
 from recurra.data.vectors import VectorSet, is_vectors, read_vectors
 from recurra.data.vocabulary import (
     LEVELS,
@@ -66,6 +68,8 @@ __all__ = [
     "Layout",
     "Line",
     "Mel",
+    "Pair",
+    "PairColumns",
     "Piece",
     "Reading",
     "Roll",
@@ -79,6 +83,7 @@ __all__ = [
     "TagColumns",
     "Tagged",
     "TextStream",
+    "Tokenizer",
     "VectorSet",
     "Vocabulary",
     "WindowBatch",
@@ -101,6 +106,7 @@ __all__ = [
     "lines_of",
     "midi_bytes",
     "name_of",
+    "new_tokenizer",
     "origins",
     "pad",
     "read_audio",
@@ -109,6 +115,7 @@ __all__ = [
     "read_frames",
     "read_labelled",
     "read_made",
+    "read_pairs",
     "read_pieces",
     "read_rolls",
     "read_series",

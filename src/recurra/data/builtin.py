@@ -21,6 +21,10 @@ _SETS = {
         "pseudowords": ("pseudowords", "pseudowords"),
         "reports": ("reports", "reports"),
     },
+    "paired": {
+        "addition": ("sums", "addition"),
+        "dates": ("written_dates", "dates"),
+    },
 }
 # Sets that are made from a file of the user's: builtin:NAME:FILE.
 _OF_A_FILE = ("pseudowords",)
@@ -36,7 +40,8 @@ def read_builtin(path: str, purpose: str = "labelled", *, test: bool = False) ->
 
     Args:
         path: the name.
-        purpose: `labelled` gives a list of Labelled or a VectorSet, `tagged` a list of Tagged or a FrameSet.
+        purpose: `labelled` gives a list of Labelled or a VectorSet, `tagged` a list of Tagged or a FrameSet,
+            `paired` a list of Pair.
         test: give other examples, to test on, instead of those to learn from.
 
     Raises:
