@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from recurra.tasks.findings import Finding, Matrix, Table
 
 _NAME = 26  # columns for the name of a measure
+_LONG = 40  # letters of a text that is no name or number
 _MOST_CLASSES = 24  # a confusion matrix of more is too wide for a terminal; it is in the JSON file
 
 
@@ -36,10 +37,15 @@ def _show_finding(finding: Finding) -> None:
 
 
 def _print_rows(rows: list[list[str]]) -> None:
+    """Print rows in columns, the first of them, and a last one of long texts, from the left."""
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    last = len(widths) - 1
     for row in rows:
-        first, *others = (f"{text:>{width}}" for text, width in zip(row, widths, strict=True))
-        print("  ".join([f"{row[0]:<{len(first)}}", *others]).rstrip())
+        cells = (
+            f"{text:<{width}}" if k == 0 or (k == last and width > _LONG) else f"{text:>{width}}"
+            for k, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  ".join(cells).rstrip())
 
 
 def _cell(value: str | float) -> str:

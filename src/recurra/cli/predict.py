@@ -2,9 +2,10 @@
 
 import itertools
 import random
+import re
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 EVALUATION = "evaluation.json"
+# A setting among words: a dotted key, which no path is that holds a = behind a folder or an ending.
+_SETTING = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
 
 
 def evaluate(
-    run: Path, data: str | None = None, /, *, json: Path | None = None, device: str = "auto", cell: str | None = None
+    run: Path, /, *words: str, json: Path | None = None, device: str = "auto", cell: str | None = None
 ) -> None:
     """Measure how well a model does on data it has not learnt from.
 
@@ -28,8 +31,9 @@ def evaluate(
     ----------
     run
         Run folder of the model.
-    data
-        A file or folder as the task reads it; what the run's settings keep for testing if not given.
+    words
+        A file or folder as the task reads it; what the run's settings keep for testing if not given. And settings of
+        use as key=value, such as decode.beam=1.
     json
         Where to write the figures; RUN/evaluation.json, and into the report, if not given.
     device
@@ -42,13 +46,26 @@ def evaluate(
     from recurra.tasks.findings import plain
     from recurra.training.files import replace_file, to_json
 
-    task, model = _load(run, device, cell)
+    places, values = _parted(words)
+    data = places[0] if places else None
+    task, model = _load(run, device, cell, words=values)
     figures = task.evaluate(model, data)
     show(figures)
     record = {"run": str(run), "data": data, **plain(figures)}
     replace_file(json or run / EVALUATION, f"{to_json(record, indent=2)}\n".encode())
     if json is None:
         write_report(run)
+
+
+def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The data, if it is given, and the settings of use. Raises ConfigError where there are two of the former."""
+    from recurra.tasks.config import ConfigError
+
+    values = [word for word in words if _SETTING.match(word)]
+    places = [word for word in words if not _SETTING.match(word)]
+    if len(places) > 1:
+        raise ConfigError(f"{places[1]!r} is not understood: after the run folder comes one file, and options")
+    return places, values
 
 
 def predict(
@@ -71,20 +88,18 @@ def predict(
     run
         Run folder of the model.
     words
-        The file, or - for the standard input, and options of the model's task, such as --explain.
+        The file, or - for the standard input; options of the model's task, such as --explain; settings of use as
+        key=value, such as decode.beam=1.
     device
         cpu, cuda, cuda:1, …; auto: cuda where there is one.
     cell
         Where the model's cell is of your own: the file to run for it, as mycell.py:mycell.
     """
     from recurra.data import line_blocks, read_stream
-    from recurra.tasks.config import ConfigError
 
     options = [word.removeprefix("--") for word in words if word.startswith("--")]
-    files = [word for word in words if not word.startswith("--")]
-    if len(files) > 1:
-        raise ConfigError(f"{files[1]!r} is not understood: after the run folder comes one file, and options")
-    task, model = _load(run, device, cell)
+    files, values = _parted([word for word in words if not word.startswith("--")])
+    task, model = _load(run, device, cell, words=values)
     task.require_options(options)
     _end_quietly_when_nobody_reads()
     typed = not files or files[0] == "-"
@@ -189,15 +204,17 @@ def write(
     sys.stdout.write("\n")
 
 
-def _load(run: Path, device: str, cell: str | None, method: str | None = None) -> tuple[Any, "nn.Module"]:
-    """The task and the model of a run, which must have the task's own `method`."""
+def _load(
+    run: Path, device: str, cell: str | None, method: str | None = None, words: Sequence[str] = ()
+) -> tuple[Any, "nn.Module"]:
+    """The task and the model of a run, which must have the task's own `method`, with the settings `words` changed."""
     from recurra import cells, tasks
     from recurra.tasks.config import ConfigError
     from recurra.training.session import load_model
 
     if cell is not None:
         cells.load(cell)
-    task, model = load_model(run, tasks.get, device, cell=cell)
+    task, model = load_model(run, tasks.get, device, words, cell=cell)
     if method is not None and not hasattr(task, method):
         known = "; ".join(use.command for use in task.uses(str(run), "DATA"))
         raise ConfigError(f"{run} holds a model of the task {task.name}, which has no `recurra {method}`; try: {known}")

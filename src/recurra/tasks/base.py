@@ -76,6 +76,7 @@ class Task(ABC):
         wishes: what `generate` can be told beside its prompt, each with its meaning; a task whose models write has a
             method `generate(model, prompt, *, length, sampler, seed, wishes)` that yields pieces of text, see
             `recurra.tasks.lm`; `wishes` is given only where there are some.
+        in_use: groups of settings that may be set anew whenever a trained model is used.
     """
 
     name: ClassVar[str]
@@ -86,6 +87,7 @@ class Task(ABC):
     criterion: str = "valid_nats"
     options: ClassVar[Mapping[str, str]] = {}
     wishes: Mapping[str, str] = {}
+    in_use: ClassVar[Sequence[str]] = ()
 
     @classmethod
     @abstractmethod
@@ -168,6 +170,18 @@ class Task(ABC):
             ValueError: the task predicts nothing from lines, or the source does not fit the model.
         """
         raise ConfigError(f"a model of the task {self.name} does not answer line by line")
+
+    def companions(self) -> Mapping[str, str]:
+        """Run folders of other models that the settings name for this one's use, each by the key of its setting."""
+        return {}
+
+    def accompany(self, key: str, task: "Task", model: nn.Module) -> None:
+        """Take the model, and its task, of one of the `companions`.
+
+        Raises:
+            ValueError: it is of no use here.
+        """
+        raise ConfigError(f"{key}: a model of the task {self.name} uses no other models")
 
     def opening(self, prompt: str) -> str:
         """What is shown of a prompt before what `generate` writes after it."""

@@ -1,6 +1,6 @@
 """A run from its settings to its end: data opened, folder made and locked, model built, trained, everything closed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,16 +115,27 @@ def load_config(
 
 
 def load_model(
-    path: Path, find_task: FindTask, device: str = "auto", *, cell: str | None = None
+    path: Path, find_task: FindTask, device: str = "auto", words: Sequence[str] = (), *, cell: str | None = None
 ) -> tuple[Task, nn.Module]:
     """The task and the best model of the run folder `path`, ready to predict; for `cell` see `load_config`.
 
+    `words` (`key=value`) change settings of how the model is used. Other models that the settings name are loaded too.
+
     Raises ConfigError, CheckpointError, …
     """
-    task_class, config = load_config(path, find_task, cell=cell)
+    task_class, config = load_config(path, find_task, words, cell=cell)
+    for word in words:
+        key, _ = split_word(word)
+        if key.partition(".")[0] not in task_class.in_use:
+            known = ", ".join(f"{group}.…" for group in task_class.in_use) or "none"
+            raise ConfigError(
+                f"{key} belongs to the training of {path} and cannot change any more; settings of use are: {known}"
+            )
     task = task_class.load(config, path)
     model = task.model()
     RunFolder.existing(path).load_model(model)
+    for key, other in task.companions().items():
+        task.accompany(key, *load_model(Path(other), find_task, device))
     return task, model.to(choose_device(device, Ranks())).eval()
 
 
