@@ -10,6 +10,7 @@ from recurra.tasks.classify_config import ClassifyConfig
 from recurra.tasks.forecast_config import ForecastConfig
 from recurra.tasks.lm_config import LanguageModellingConfig
 from recurra.tasks.tag_config import TagConfig
+from recurra.tasks.translate_config import TranslateConfig
 from recurra.training.config import Setting, settings
 
 _DOCS = Path(__file__).resolve().parent
@@ -18,6 +19,7 @@ PAGES = {
     _DOCS / "classify.md": ClassifyConfig,
     _DOCS / "tag.md": TagConfig,
     _DOCS / "forecast.md": ForecastConfig,
+    _DOCS / "translate.md": TranslateConfig,
 }
 _MARKS = re.compile(r"<!-- settings: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 

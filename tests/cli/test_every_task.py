@@ -52,11 +52,23 @@ def verses(draw: random.Random) -> tuple[str, str]:
     return "verses.tsv", "\n".join(lines)
 
 
+def pairs(draw: random.Random) -> tuple[str, str]:
+    """Words and what they are from their end."""
+    words = ("".join(draw.choices("abcd", k=draw.randint(1, 6))) for _ in range(240))
+    return "mirror.tsv", "\n".join(f"{word}\t{word[::-1]}" for word in words)
+
+
 # For each task its data, and settings in which all that is drawn at random is drawn.
 TASKS: dict[str, tuple[str, Callable[[random.Random], tuple[str, str]], tuple[str, ...]]] = {
     "classify": ("classify", labelled, ("model.embedding=8", "text.unknown=0.1")),
     "tag": ("tag", tagged, ("model.embedding=8", "model.characters=6", "tokens.unknown=0.1")),
     "forecast": ("forecast", series, ("series.targets=load", "forecast.window=12", "forecast.horizon=4")),
+    "translate": (
+        "translate",
+        pairs,
+        ("model.embedding=8", "text.level=char", "train.tokens=120", "loss.smoothing=0.1", "sampling.schedule=linear",
+         "sampling.slope=0.01", "score.sentences=10"),
+    ),
     "documents": (
         "lm",
         verses,

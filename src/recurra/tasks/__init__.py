@@ -18,6 +18,7 @@ _TASKS = {
     "tag": ("recurra.tasks.tag", "Tagging"),
     "forecast": ("recurra.tasks.forecast", "Forecasting"),
     "music": ("recurra.tasks.music", "Music"),
+    "translate": ("recurra.tasks.translate", "Translation"),
 }
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 # Measures where more is better; every other one is a loss, an error or a perplexity, where less is better.
-_MORE_IS_BETTER = ("accuracy", "f1", "precision", "recall", "bleu", "score", "exact")
+_MORE_IS_BETTER = ("accuracy", "f1", "precision", "recall", "bleu", "chrf", "score", "exact")
 
 
 def more_is_better(name: str) -> bool:
