@@ -140,16 +140,17 @@ int64_t floats_of(int64_t rows, int64_t width, int kind) {
 
 // Every operation with every mixture of padded, exact and scalar operands.
 void check_tape(const rc_kernels *kernels, int32_t op, int64_t rows, int64_t width) {
-  const bool reduction = op == RC_ROWSUM || op == RC_ROWDOT;
+  const bool reduction = op == RC_ROWSUM || op == RC_ROWDOT, gathers = op >= RC_SOURCEMAX;
   for (int mix = 0; mix < 256; mix++) {
     int kind[4] = {mix & 3, mix >> 2 & 3, mix >> 4 & 3, mix >> 6};
     if (reduction) kind[0] = 2, kind[1] &= 1, kind[2] &= 1, kind[3] = 2;
+    if (gathers) kind[0] = 1, kind[3] = 3;
     if (!reduction && kind[0] >= 2 && (width > 1 || kind[0] == 3)) continue;
-    const Floats dst(floats_of(rows, width, kind[0]), 0), a(floats_of(rows, width, kind[1])),
+    const Floats dst(floats_of(gathers ? 1 : rows, width, kind[0]), 0), a(floats_of(rows, width, kind[1])),
         b(floats_of(rows, width, kind[2]), 0.2f), c(floats_of(rows, width, kind[3]), 0.3f);
     const rc_operand operands[] = {operand(dst, rows, width, kind[0]), operand(a, rows, width, kind[1]),
                                    operand(b, rows, width, kind[2]), operand(c, rows, width, kind[3])};
-    const rc_instruction code = {op, (int32_t)width, 0, 1, 2, 3};
+    const rc_instruction code = {op, (int32_t)width, 0, 1, 2, 3, 0};
     kernels->tape(&code, 1, operands, (int32_t)rows);
     if (op != RC_FMA) continue;
     for (int64_t r = 0; r < rows; r++)

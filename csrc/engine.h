@@ -4,13 +4,14 @@
 // stage is a few products side by side, then a tape. Values live in arrays; where an array lives, and for how long, is
 // its kind. Tables hold int32 fields only, so that any language can write them.
 //
-// The address of a value for row r of step t is  base + r * rs + (t + shift) * ts + column.
+// The address of a value for row r of step t is  base + r * rs + (t + shift) * ts + column. A value of a memory has a row
+// for every source s of r, another s * ms on. What has a source axis is computed row by row over the row's own sources.
 #pragma once
 #include <stdint.h>
 
 #include "kernels.h"
 
-#define RC_ENGINE_VERSION 4
+#define RC_ENGINE_VERSION 5
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,6 +38,7 @@ typedef struct {
   int32_t slot;
   int32_t pass;    // the pass whose work memory holds it; -1: kept from pass 0 to pass 1
   int32_t zero;    // 1: starts as zeros (a sum over the steps)
+  int32_t memory;  // 0: no source axis; else floats from one source to the next (of an external: its `ms`)
 } rc_array;
 
 typedef struct { int32_t array, column, shift, width; } rc_value;
@@ -64,7 +66,8 @@ typedef struct { int32_t pass, given, first, last, out; } rc_carried;
 // the latter. kind 2: the value `target` [W] = the sum over the rows of the pair's adjoint (a value of one row a
 // sequence), in the rows' order.
 typedef struct { int32_t pass, kind, slot, row, bias_slot, bias_row, target, pair_begin, pair_end; } rc_sum;
-typedef struct { int32_t operand, adjoint, rate; } rc_pair;   // rate: 0 one row, 1 a row a sequence, 2 a row a step
+// rate: 0 one row, 1 a row a sequence, 2 a row a step, 3 a row a source.
+typedef struct { int32_t operand, adjoint, rate; } rc_pair;
 
 typedef struct {
   uint32_t size;      // of this struct
@@ -98,6 +101,8 @@ typedef struct {
   float *work;                    // of this call alone
   const int64_t *lengths;         // steps of each row, falling; NULL: all of them
   int32_t late;                   // 1: rows begin at different steps and end together; 0: the other way round
+  int64_t sources;                // S, sources of the memories; 0 where there are none
+  const int64_t *source_counts;   // sources of each row, 1 to S; NULL: S for all
 } rc_call;
 
 typedef struct rc_plan rc_plan;
@@ -108,8 +113,8 @@ rc_plan *rc_plan_new(const rc_plan_spec *spec, const rc_kernels *kernels, char *
 void rc_plan_free(rc_plan *plan);
 // Floats to provide: packed matrices of a pass; kept and work memory of a call. All on 64-byte boundaries.
 int64_t rc_packed_floats(const rc_plan *plan, int32_t pass);
-int64_t rc_kept_floats(const rc_plan *plan, int64_t steps, int64_t rows);
-int64_t rc_work_floats(const rc_plan *plan, int32_t pass, int64_t steps, int64_t rows, int32_t threads);
+int64_t rc_kept_floats(const rc_plan *plan, int64_t steps, int64_t rows, int64_t sources);
+int64_t rc_work_floats(const rc_plan *plan, int32_t pass, int64_t steps, int64_t rows, int64_t sources, int32_t threads);
 // Pack a pass's matrices; needed again only when a parameter has changed.
 void rc_pack(const rc_plan *plan, int32_t pass, const rc_external *externals, float *packed, int32_t threads);
 // Run a pass. 0, or -1 if the call's struct has another size, or there is no row or no step.

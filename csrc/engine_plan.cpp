@@ -67,9 +67,19 @@ int32_t tile_rows(const rc_plan &p, const rc_stage &s) {
   for (int32_t i = s.operand_begin; i < s.operand_end; i++) {
     const auto &v = p.values[p.operands[i].value];
     const int32_t kind = p.arrays[v.array].kind;
-    if (kind != RC_ONCE && kind != RC_CONSTANT) bytes += 4 * round_up(v.width, RC_LANE);
+    if (kind != RC_ONCE && kind != RC_CONSTANT && !p.arrays[v.array].memory) bytes += 4 * round_up(v.width, RC_LANE);
   }
   return static_cast<int32_t>(std::clamp<int64_t>(bytes ? kTileBytes / bytes : kMostTileRows, 1, kMostTileRows));
+}
+
+rc_range inner(const rc_plan &p, const rc_stage &s) {
+  rc_range found = {s.code_begin, s.code_begin};
+  for (int32_t i = s.code_begin; i < s.code_end; i++)
+    if (p.instructions[i].over) {
+      if (found.begin == found.end) found.begin = i;
+      found.end = i + 1;
+    }
+  return found;
 }
 
 void work_out(rc_plan &p) {
@@ -79,6 +89,7 @@ void work_out(rc_plan &p) {
   p.max_tile = 1;
   for (const auto &s : p.stages) {
     p.tile.push_back(tile_rows(p, s));
+    p.inner.push_back(inner(p, s));
     p.max_tile = std::max(p.max_tile, p.tile.back());
     if (s.region == RC_REGION_BEFORE || s.region == RC_REGION_AFTER) p.outside_loop[s.pass] = true;
     for (int32_t i = s.product_begin; i < s.product_end; i++) {
@@ -126,21 +137,23 @@ rc_split::rc_split(const rc_plan &plan, int32_t pass, int64_t steps, int64_t row
   }
 }
 
-int64_t rc_shared_floats(const rc_plan &plan, int32_t array, int64_t steps, int64_t rows, int64_t chunk) {
+int64_t rc_shared_floats(const rc_plan &plan, int32_t array, const rc_size &size, int64_t chunk) {
+  const int64_t span = plan.span(array, size.sources);
   switch (plan.arrays[array].kind) {
     case RC_ONCE: return plan.padded(array);
-    case RC_ROWS: return plan.padded(array) * rows;
-    case RC_TIMED: return plan.padded(array) * rows * (steps + 1);
-    case RC_CHUNK: return plan.padded(array) * rows * chunk;
+    case RC_ROWS: return span * size.rows;
+    case RC_TIMED: return span * size.rows * (size.steps + 1);
+    case RC_CHUNK: return span * size.rows * chunk;
     default: return 0;
   }
 }
 
-int64_t rc_thread_floats(const rc_plan &plan, int32_t array, const rc_split &split) {
+int64_t rc_thread_floats(const rc_plan &plan, int32_t array, const rc_size &size, const rc_split &split) {
+  const int64_t span = plan.span(array, size.sources);
   switch (plan.arrays[array].kind) {
-    case RC_BLOCK: return plan.padded(array) * split.rows_a_thread * split.block;
-    case RC_THREAD: return plan.padded(array) * split.rows_a_thread;
-    case RC_LOCAL: return plan.padded(array) * plan.max_tile;
+    case RC_BLOCK: return span * split.rows_a_thread * split.block;
+    case RC_THREAD: return span * split.rows_a_thread;
+    case RC_LOCAL: return plan.arrays[array].memory ? span : span * plan.max_tile;   // one row's sources at a time
     default: return 0;
   }
 }
@@ -167,7 +180,7 @@ rc_plan *rc_plan_new(const rc_plan_spec *spec, const rc_kernels *kernels, char *
                        table(spec->sum, spec->sums),
                        table(spec->pair, spec->pairs),
                        table(spec->constant, spec->constants),
-                       {}, {}, {}, {0, 0}, {0, 0}, 1, 0, {false, false}, {false, false}, {0, 0}, {0, 0}};
+                       {}, {}, {}, {}, {0, 0}, {0, 0}, 1, 0, {false, false}, {false, false}, {0, 0}, {0, 0}};
     wrong = check(*plan);
   }
   if (wrong) {
@@ -183,20 +196,22 @@ void rc_plan_free(rc_plan *plan) { delete plan; }
 
 int64_t rc_packed_floats(const rc_plan *plan, int32_t pass) { return plan->packed_floats[pass]; }
 
-int64_t rc_kept_floats(const rc_plan *plan, int64_t steps, int64_t rows) {
+int64_t rc_kept_floats(const rc_plan *plan, int64_t steps, int64_t rows, int64_t sources) {
   int64_t floats = 0;
   for (size_t a = 0; a < plan->arrays.size(); a++)
-    if (plan->arrays[a].pass == -1) floats += rc_shared_floats(*plan, static_cast<int32_t>(a), steps, rows, 0);
+    if (plan->arrays[a].pass == -1)
+      floats += rc_shared_floats(*plan, static_cast<int32_t>(a), {steps, rows, sources}, 0);
   return floats;
 }
 
-int64_t rc_work_floats(const rc_plan *plan, int32_t pass, int64_t steps, int64_t rows, int32_t threads) {
+int64_t rc_work_floats(const rc_plan *plan, int32_t pass, int64_t steps, int64_t rows, int64_t sources, int32_t threads) {
   const rc_split split(*plan, pass, steps, rows, threads);
+  const rc_size size = {steps, rows, sources};
   int64_t shared = 0, own = plan->sum_scratch;
   for (size_t a = 0; a < plan->arrays.size(); a++)
     if (plan->arrays[a].pass == pass) {
-      shared += rc_shared_floats(*plan, static_cast<int32_t>(a), steps, rows, split.chunk);
-      own += rc_thread_floats(*plan, static_cast<int32_t>(a), split);
+      shared += rc_shared_floats(*plan, static_cast<int32_t>(a), size, split.chunk);
+      own += rc_thread_floats(*plan, static_cast<int32_t>(a), size, split);
     }
   return shared + own * split.threads;
 }

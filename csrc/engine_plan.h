@@ -1,10 +1,13 @@
 // A plan as the engine holds it.
 #pragma once
+#include <cstddef>
 #include <vector>
 
 #include "engine.h"
 
 static inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+struct rc_range { int32_t begin, end; };
 
 struct rc_plan {
   const rc_kernels *kernels;
@@ -22,6 +25,7 @@ struct rc_plan {
   std::vector<float> constants;
   std::vector<float> zeros;            // a row of zeros for absent arrays
   std::vector<int32_t> tile;           // rows of a tile, by stage
+  std::vector<rc_range> inner;         // the instructions from the first to the last over sources, by stage
   std::vector<int64_t> matrix_offset;  // floats from the start of the pass's packed memory
   int64_t packed_floats[2];
   int64_t products_per_row[2];         // multiply-adds of one row of one step
@@ -33,7 +37,14 @@ struct rc_plan {
   int64_t block_width[2];              // likewise in RC_BLOCK arrays
 
   int64_t padded(int32_t array) const { return round_up(arrays[array].width, RC_LANE); }
+  // Floats of one row of the call.
+  int64_t span(int32_t array, int64_t sources) const {
+    const int64_t step = arrays[array].memory;
+    return step ? round_up(step * sources, RC_LANE) : padded(array);
+  }
 };
+
+struct rc_size { int64_t steps, rows, sources; };
 
 // With fewer rows than this, products outside the loop take a row's steps together to fill the registers.
 constexpr int64_t kFullRows = 14;
@@ -52,5 +63,20 @@ struct rc_split {
 };
 
 // Floats of an array shared by the threads (ONCE, ROWS, TIMED, CHUNK) and of one thread's (BLOCK, THREAD, LOCAL).
-int64_t rc_shared_floats(const rc_plan &plan, int32_t array, int64_t steps, int64_t rows, int64_t chunk);
-int64_t rc_thread_floats(const rc_plan &plan, int32_t array, const rc_split &split);
+int64_t rc_shared_floats(const rc_plan &plan, int32_t array, const rc_size &size, int64_t chunk);
+int64_t rc_thread_floats(const rc_plan &plan, int32_t array, const rc_size &size, const rc_split &split);
+
+// The rows of a call that have a given step. They are the first ones, for rows stand by falling length.
+struct rc_alive {
+  std::vector<int64_t> counts;   // by step; empty: all rows have all steps
+
+  explicit rc_alive(const rc_call &call) {
+    if (!call.lengths) return;
+    counts.resize(static_cast<std::size_t>(call.steps));
+    int64_t rows = call.rows;
+    for (int64_t step = 0; step < call.steps; step++) {
+      while (rows > 0 && call.lengths[rows - 1] <= step) rows--;
+      counts[static_cast<std::size_t>(call.late ? call.steps - 1 - step : step)] = rows;
+    }
+  }
+};

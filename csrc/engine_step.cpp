@@ -97,7 +97,7 @@ void write_tape(const rc_instruction *code, int32_t count, const rc_operand *ope
 }
 
 void write_total(const rc_layer &layer) {
-  const rc_instruction add = {RC_ADD, static_cast<int32_t>(layer.floats), 0, 1, 2, -1};
+  const rc_instruction add = {RC_ADD, static_cast<int32_t>(layer.floats), 0, 1, 2, -1, 0};
   float *output = const_cast<float *>(layer.output);
   const rc_operand operands[3] = {{layer.total, 0, 0, 1}, {output, 0, 0, 1}, {layer.input, 0, 0, 1}};
   write_tape(&add, 1, operands, 1);
@@ -228,7 +228,7 @@ rc_stepper *rc_stepper_new(const rc_layer *layers, int32_t count, int64_t rows, 
     auto plan = std::make_unique<rc_plan>(*layers[i].plan);
     plan->kernels = &writer;
     const rc_call call = {sizeof(rc_call), 1, 1, rows, layers[i].externals, layers[i].packed, layers[i].kept,
-                          layers[i].work, nullptr, 0};
+                          layers[i].work, nullptr, 0, 0, nullptr};
     served = rc_run(plan.get(), 0, &call) == 0;
     plan->kernels = stepper->kernels;
     stepper->plans.push_back(std::move(plan));

@@ -5,21 +5,6 @@
 
 #include "engine_plan.h"
 
-// The rows of a call that have a given step. They are the first ones, for rows stand by falling length.
-struct rc_alive {
-  std::vector<int64_t> counts;   // by step; empty: all rows have all steps
-
-  explicit rc_alive(const rc_call &call) {
-    if (!call.lengths) return;
-    counts.resize(static_cast<size_t>(call.steps));
-    int64_t rows = call.rows;
-    for (int64_t step = 0; step < call.steps; step++) {
-      while (rows > 0 && call.lengths[rows - 1] <= step) rows--;
-      counts[static_cast<size_t>(call.late ? call.steps - 1 - step : step)] = rows;
-    }
-  }
-};
-
 // Columns [m0, m1) of the adjoint of a sum.
 struct rc_piece {
   int32_t sum;
@@ -89,7 +74,7 @@ class rc_worker {
   // Where an array lies, as this thread sees it.
   struct Place {
     float *base;
-    int64_t rs, ts;
+    int64_t rs, ts, ms;
     int64_t step0;   // the step at `base`
     bool own;        // whether its rows are this thread's alone
   };
@@ -99,7 +84,7 @@ class rc_worker {
     int64_t m0, m1, low, count;
     bool first, last, behind;
 
-    bool takes(const rc_pair &pair) const { return behind ? pair.rate == 0 : pair.rate == 2 || (pair.rate == 1 && last); }
+    bool takes(const rc_pair &pair) const { return behind ? pair.rate == 0 : pair.rate == 2 || (pair.rate > 0 && last); }
   };
 
   bool here(size_t s, int32_t region) const {
@@ -107,14 +92,15 @@ class rc_worker {
   }
 
   void place(int32_t thread) {
+    const rc_size size = {call_.steps, call_.rows, call_.sources};
     float *kept = call_.kept, *work = call_.work;
     int64_t own = plan_.sum_scratch;
     for (size_t a = 0; a < plan_.arrays.size(); a++)
-      if (plan_.arrays[a].pass == pass_) own += rc_thread_floats(plan_, static_cast<int32_t>(a), split_);
+      if (plan_.arrays[a].pass == pass_) own += rc_thread_floats(plan_, static_cast<int32_t>(a), size, split_);
     int64_t shared = 0;
     for (size_t a = 0; a < plan_.arrays.size(); a++)
       if (plan_.arrays[a].pass == pass_)
-        shared += rc_shared_floats(plan_, static_cast<int32_t>(a), call_.steps, call_.rows, split_.chunk);
+        shared += rc_shared_floats(plan_, static_cast<int32_t>(a), size, split_.chunk);
     float *mine = work + shared + own * thread;
     scratch_ = mine;
     mine += plan_.sum_scratch;
@@ -122,35 +108,36 @@ class rc_worker {
     for (size_t i = 0; i < plan_.arrays.size(); i++) {
       const int32_t a = static_cast<int32_t>(i);
       const rc_array &array = plan_.arrays[i];
-      const int64_t width = plan_.padded(a);
+      const int64_t span = plan_.span(a, call_.sources);
       Place &p = places_[i];
-      p = {nullptr, 0, 0, 0, false};
+      p = {nullptr, 0, 0, array.memory, 0, false};
       float *&from = array.pass == -1 ? kept : work;
       switch (array.kind) {
         case RC_EXTERNAL: {
           const rc_external &e = call_.externals[array.slot];
           p.base = e.p ? e.p : const_cast<float *>(plan_.zeros.data());
           if (e.p) p.rs = e.rs, p.ts = e.ts;
+          p.ms = e.p && array.memory ? e.ms : 0;
           break;
         }
         case RC_CONSTANT: p.base = const_cast<float *>(&plan_.constants[array.slot]); break;
         case RC_ONCE: p.base = from; break;
-        case RC_ROWS: p.base = from; p.rs = width; break;
-        case RC_TIMED: p.base = from; p.rs = width; p.ts = width * call_.rows; break;
+        case RC_ROWS: p.base = from; p.rs = span; break;
+        case RC_TIMED: p.base = from; p.rs = span; p.ts = span * call_.rows; break;
         case RC_CHUNK:
-          p.base = from; p.rs = width; p.ts = width * call_.rows;
+          p.base = from; p.rs = span; p.ts = span * call_.rows;
           chunked_.push_back(i);
           break;
         case RC_BLOCK:
-          p.base = mine; p.rs = width; p.ts = width * rows_; p.own = true;
+          p.base = mine; p.rs = span; p.ts = span * rows_; p.own = true;
           blocked_.push_back(i);
           break;
-        case RC_THREAD:
-        case RC_LOCAL: p.base = mine; p.rs = width; p.own = true; break;
+        case RC_THREAD: p.base = mine; p.rs = span; p.own = true; break;
+        case RC_LOCAL: p.base = mine; p.rs = array.memory ? 0 : span; p.own = true; break;
       }
       if (array.pass == -1 || array.pass == pass_) {
-        if (p.own) mine += rc_thread_floats(plan_, a, split_);
-        else from += rc_shared_floats(plan_, a, call_.steps, call_.rows, split_.chunk);
+        if (p.own) mine += rc_thread_floats(plan_, a, size, split_);
+        else from += rc_shared_floats(plan_, a, size, split_.chunk);
       }
     }
   }
@@ -170,6 +157,13 @@ class rc_worker {
     const Place &p = places_[v.array];
     return p.own ? p.rs : p.rs * hop_;
   }
+
+  // How many sources a row of this thread has.
+  int64_t sources_of(int64_t row) const {
+    return call_.source_counts ? call_.source_counts[first_ + row * hop_] : call_.sources;
+  }
+
+  bool has_sources(const rc_value &v) const { return plan_.arrays[v.array].memory != 0; }
 
   // How many of this thread's rows have a step.
   int64_t rows_at(int64_t step) const {
@@ -199,14 +193,16 @@ class rc_worker {
     const rc_value &t = plan_.values[to], &f = plan_.values[from];
     if (plan_.arrays[t.array].kind == RC_EXTERNAL && !call_.externals[plan_.arrays[t.array].slot].p) return;
     // By the kernels, as all that a pass does: a stepper takes a pass for what it asks of them.
-    const rc_instruction move = {RC_COPY, t.width, 0, 1, -1, -1};
-    const int64_t together = call_.lengths ? 1 : rows_;
+    const bool over = has_sources(t);
+    const rc_instruction move = {RC_COPY, t.width, 0, 1, -1, -1, over};
+    const int64_t together = call_.lengths || over ? 1 : rows_;
     for (int64_t r = 0; r < rows_; r += together) {
       int64_t low, high;
       steps_of(r, low, high);
       const int64_t step = earliest ? low : high - 1;
-      const rc_operand operands[2] = {{at(t, r, step), row_step(t), 0, 1}, {at(f, r, step), row_step(f), 0, 1}};
-      kernels_.tape(&move, 1, operands, static_cast<int32_t>(together));
+      rc_operand operands[2] = {{at(t, r, step), row_step(t), 0, 1}, {at(f, r, step), row_step(f), 0, 1}};
+      if (over) operands[0].stride = places_[t.array].ms, operands[1].stride = places_[f.array].ms;
+      kernels_.tape(&move, 1, operands, static_cast<int32_t>(over ? sources_of(r) : together));
     }
   }
 
@@ -244,6 +240,13 @@ class rc_worker {
     const rc_matrix &m = plan_.matrices[q.matrix];
     const rc_value &a = plan_.values[q.operand], &c = plan_.values[q.target];
     const rc_value *s = q.start < 0 ? nullptr : &plan_.values[q.start];
+    if (has_sources(c)) {
+      for (int64_t r = 0; r < rows; r++)
+        kernels_.gemm(sources_of(r), n, m.k, at(a, r, step), places_[a.array].ms,
+                      call_.packed + plan_.matrix_offset[q.matrix] + j * m.k, s ? at(*s, r, step) + j : nullptr,
+                      s ? places_[s->array].ms : 0, at(c, r, step) + j, places_[c.array].ms);
+      return;
+    }
     kernels_.gemm(rows, n, m.k, at(a, 0, step), row_step(a), call_.packed + plan_.matrix_offset[q.matrix] + j * m.k,
                   s ? at(*s, 0, step) + j : nullptr, s ? row_step(*s) : 0, at(c, 0, step) + j, row_step(c));
   }
@@ -281,13 +284,34 @@ class rc_worker {
       operands_[i] = {at(v, 0, step), row_step(v), o.scalar, o.exact};
     }
     const int64_t tile = plan_.tile[number];
+    const rc_range inner = plan_.inner[number];
     for (int64_t r = 0; r < rows; r += tile) {
       const int64_t n = std::min(tile, rows - r);
-      kernels_.tape(&plan_.instructions[s.code_begin], s.code_end - s.code_begin, operands_.data(),
-                    static_cast<int32_t>(n));
+      instructions(s.code_begin, inner.begin, operands_, n);
+      for (int64_t i = 0; i < n && inner.begin < inner.end; i++) over_sources(s, inner, r + i, i);
+      instructions(inner.end, s.code_end, operands_, n);
       for (int32_t i = 0; i < count; i++)
         if (plan_.arrays[plan_.values[plan_.operands[s.operand_begin + i].value].array].kind != RC_LOCAL)
           operands_[i].p += n * operands_[i].stride;
+    }
+  }
+
+  void instructions(int32_t begin, int32_t end, const std::vector<rc_operand> &operands, int64_t rows) {
+    if (begin < end) kernels_.tape(&plan_.instructions[begin], end - begin, operands.data(), static_cast<int32_t>(rows));
+  }
+
+  // The part of a tape that meets sources, for one row of the thread, which is the i-th of its tile: runs of instructions
+  // over the row's sources, and between them what is one for all of them.
+  void over_sources(const rc_stage &s, const rc_range &inner, int64_t row, int64_t i) {
+    row_operands_ = operands_;
+    for (size_t k = 0; k < row_operands_.size(); k++) {
+      row_operands_[k].p += i * operands_[k].stride;
+      row_operands_[k].stride = places_[plan_.values[plan_.operands[s.operand_begin + k].value].array].ms;
+    }
+    for (int32_t begin = inner.begin, end; begin < inner.end; begin = end) {
+      const int32_t over = plan_.instructions[begin].over;
+      for (end = begin + 1; end < inner.end && plan_.instructions[end].over == over;) end++;
+      instructions(begin, end, row_operands_, over ? sources_of(row) : 1);
     }
   }
 
@@ -299,8 +323,9 @@ class rc_worker {
       const rc_pair &pair = plan_.pairs[i];
       if (!u.takes(pair)) continue;
       const bool steps = pair.rate == 2;
-      const Rows rows = {steps ? u.count : 1, pair.rate >= 1 ? call_.rows : 1,
-                         steps && !alive_.counts.empty() ? &alive_.counts[static_cast<size_t>(u.low)] : nullptr};
+      Rows rows = {steps ? u.count : 1, pair.rate >= 1 ? call_.rows : 1,
+                   steps && !alive_.counts.empty() ? &alive_.counts[static_cast<size_t>(u.low)] : nullptr, false};
+      if (pair.rate == 3) rows = {call_.rows, call_.sources, call_.source_counts, true};
       if (s.kind == 0)
         multiply(s, pair, u, rows, more);
       else
@@ -309,10 +334,14 @@ class rc_worker {
     }
   }
 
-  // The rows of a sum: `inner` of each of the `outer` steps, or as many as `counts` says.
+  // The rows of a sum: `inner` of each of the `outer` steps, or as many as `counts` says; or the sources of each row.
   struct Rows {
     int64_t outer, inner;
     const int64_t *counts;
+    bool sources;
+
+    int64_t outer_step(const Place &p) const { return sources ? p.rs : p.ts; }
+    int64_t inner_step(const Place &p) const { return sources ? p.ms : p.rs; }
   };
 
   float *bias_gradient(const rc_sum &s, int64_t column) const {
@@ -323,8 +352,8 @@ class rc_worker {
     const rc_value &e = plan_.values[pair.adjoint], &o = plan_.values[pair.operand];
     const Place &pe = places_[e.array], &po = places_[o.array];
     const rc_external &c = call_.externals[s.slot];
-    kernels_.gemm_tn(u.m1 - u.m0, o.width, rows.outer, rows.inner, rows.counts, at_row(e, 0, u.low) + u.m0, pe.ts, pe.rs,
-                     at_row(o, 0, u.low), po.ts, po.rs, c.p + (s.row + u.m0) * c.rs, c.rs, bias_gradient(s, u.m0), more,
+    kernels_.gemm_tn(u.m1 - u.m0, o.width, rows.outer, rows.inner, rows.counts, at_row(e, 0, u.low) + u.m0,
+                     rows.outer_step(pe), rows.inner_step(pe), at_row(o, 0, u.low), rows.outer_step(po), rows.inner_step(po), c.p + (s.row + u.m0) * c.rs, c.rs, bias_gradient(s, u.m0), more,
                      scratch_);
   }
 
@@ -343,7 +372,7 @@ class rc_worker {
         memset(part, 0, sizeof(part));
         const int64_t inner = rows.counts ? rows.counts[o] : rows.inner;
         for (int64_t i = 0; i < inner; i++) {
-          const float *row = at_row(e, 0, step) + o * p.ts + i * p.rs + m0;
+          const float *row = at_row(e, 0, step) + o * rows.outer_step(p) + i * rows.inner_step(p) + m0;
           for (int64_t m = 0; m < columns; m++) part[m] += row[m];
         }
         for (int64_t m = 0; m < columns; m++) total[m] += part[m];
@@ -365,5 +394,5 @@ class rc_worker {
   float *scratch_;
   std::vector<Place> places_;
   std::vector<size_t> chunked_, blocked_;   // arrays that hold some of the steps
-  std::vector<rc_operand> operands_;
+  std::vector<rc_operand> operands_, row_operands_;
 };

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define RC_LANE 16
-#define RC_KERNELS_VERSION 3   // raised whenever a struct or a function below changes
+#define RC_KERNELS_VERSION 4   // raised whenever a struct or a function below changes
 
 #ifdef __cplusplus
 extern "C" {
@@ -29,6 +29,7 @@ typedef struct {
   int32_t op;
   int32_t width;
   int32_t dst, a, b, c;   // indices into the operand table of the call
+  int32_t over;           // the engine's: 1: the rows of the tile are the sources of one row of the call
 } rc_instruction;
 
 enum rc_op {
@@ -55,6 +56,10 @@ enum rc_op {
   RC_DTANH,      // a * (1 - b * b)     a: adjoint, b: the tanh's value
   RC_ROWSUM,     // dst (scalar) = sum over the columns of a   (+ c where given)
   RC_ROWDOT,     // dst (scalar) = sum over the columns of a * b (+ c where given)
+  // Over all rows of the tile; dst is one row.
+  RC_SOURCEMAX,  // dst = the largest a
+  RC_SOURCESUM,  // dst = the sum of a
+  RC_SOURCEDOT,  // dst = the sum of a * b
   RC_OP_COUNT
 };
 

@@ -54,7 +54,7 @@ void input_gradient(const rc_linear_call &c, const float *packed, float *own, in
   const int64_t rows = std::min(kRows, c.rows - row), width = padded(c.inputs);
   float *sum = own, *block = own + rows * width;
   const rc_operand operands[] = {{sum, width, 0, 0}, {block, width, 0, 0}};
-  const rc_instruction add = {RC_ADD, static_cast<int32_t>(width), 0, 0, 1, -1};
+  const rc_instruction add = {RC_ADD, static_cast<int32_t>(width), 0, 0, 1, -1, 0};
   for (int64_t v = 0; v < c.outputs; v += kDepth) {
     c.kernels->gemm(rows, c.inputs, std::min(kDepth, c.outputs - v), c.dy + row * c.outputs + v, c.outputs,
                     packed + v * width, nullptr, 0, v ? block : sum, width);

@@ -203,7 +203,7 @@ class Loss {
     if (!call_.dweight) return;
     float *dweight = call_.dweight + from * H_;
     const rc_operand operands[] = {{dweight, H_, 0, 1}, {product, width_, 0, 0}};
-    const rc_instruction copy = {RC_COPY, static_cast<int32_t>(H_), 0, 1, -1, -1}, add = {RC_ADD, copy.width, 0, 1, 0, -1};
+    const rc_instruction copy = {RC_COPY, static_cast<int32_t>(H_), 0, 1, -1, -1, 0}, add = {RC_ADD, copy.width, 0, 1, 0, -1, 0};
     kernels_.tape(first == 0 ? &copy : &add, 1, operands, static_cast<int32_t>(count));
   }
 

@@ -94,8 +94,16 @@ class Trial:
 
     def row(self, row: int) -> Trial:
         """One row of the batch as a batch of its own."""
-        arrays = {n: a[..., row : row + 1, :] for n, a in self.arrays.items() if not n.startswith("parameter")}
-        return self.but(arrays, {n: a[..., row : row + 1, :] for n, a in self.weights.items()})
+
+        def one(name: str, array: Tensor) -> Tensor:
+            if name.partition(" ")[0] in ("input", "output") or array.dim() < 3:
+                return array[..., row : row + 1, :]
+            return array[row : row + 1, : self.sources[row] if self.sources else None]
+
+        arrays = {n: one(n, a) for n, a in self.arrays.items() if not n.startswith("parameter")}
+        other = self.but(arrays, {n: one(n, a) for n, a in self.weights.items()})
+        other.sources = None
+        return other
 
 
 Runner = Callable[[Trial, dict[str, Tensor]], tuple[Tensor, tuple[Tensor, ...]]]

@@ -1,13 +1,27 @@
 """Cells that attend to a memory, on every engine."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
 from recurra import cells
-from recurra.equations import Cell, affine, cell, dot, relu, sigmoid, softmax, tanh, vector, weighted_sum
+from recurra.engines.sweep import sweep
+from recurra.equations import Cell, CellError, affine, cell, dot, relu, sigmoid, softmax, tanh, vector, weighted_sum
 from recurra.equations.attention import SCORES, attentive
+from recurra.equations.program import Program
 
-from .comparison import SIZES, Trial, assert_close, on_engine, on_oracle, results
+from .comparison import (
+    SIZES,
+    Trial,
+    assert_close,
+    assert_native_agrees,
+    assert_same_bits,
+    on_engine,
+    on_oracle,
+    results,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -55,3 +69,104 @@ def trial(made: Cell, steps: int = 5, sources: tuple[int, ...] = (4, 1, 6), seed
 def test_eager_agrees_with_the_equations(made: Cell):
     t = trial(made)
     assert_close(results(t, on_engine("eager"), torch.float64), results(t, on_oracle, torch.float64), tolerance=1e-12)
+
+
+@pytest.mark.parametrize("made", attending(), ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    ("steps", "sources"), [(1, (1,)), (5, (4, 1, 6)), (12, (17, 33, 3, 20, 16))], ids=["one", "few", "many"]
+)
+def test_native_agrees(made: Cell, steps: int, sources: tuple[int, ...]):
+    assert_native_agrees(trial(made, steps, sources))
+
+
+@pytest.mark.parametrize("made", attending(), ids=lambda c: c.name)
+def test_native_agrees_with_lengths(made: Cell):
+    t = trial(made, 6, (4, 9, 1, 5), seed=1)
+    assert_native_agrees(t, lengths=(3, 6, 0, 1))
+    assert_native_agrees(t, lengths=(3, 6, 0, 1), reverse=True)
+
+
+SOME = [attentive(cells.get("gru"), coverage=True), attentive(cells.get("lstm"), "general", place="after", window=2)]
+
+
+@pytest.mark.parametrize("made", SOME, ids=lambda c: c.name)
+def test_a_row_does_not_depend_on_the_others_nor_on_threads(made: Cell):
+    t = Trial(made, {"I": 20, "H": 48, "M": 40, "A": 33}, 9, 5, 3, (7, 1, 12, 3, 9))
+    whole = results(t, on_engine("native"), torch.float32)
+    torch.set_num_threads(3)
+    assert_same_bits(results(t, on_engine("native"), torch.float32), whole)
+    torch.set_num_threads(1)
+    per_row = [n for n in whole if "parameter" not in n]
+    for row in range(5):
+        alone = results(t.row(row), on_engine("native"), torch.float32)
+        for name in per_row:
+            rows = 1 if name == "output" or " input " in name else 0
+            expected = whole[name].narrow(rows, row, 1)
+            if alone[name].dim() == 3 and rows == 0:
+                expected = expected[:, : alone[name].shape[1]]
+            assert torch.equal(alone[name], expected), name
+
+
+@pytest.mark.parametrize("made", SOME, ids=lambda c: c.name)
+def test_a_second_derivative(made: Cell):
+    t = trial(made, 3, (2, 3), seed=4)
+    arrays = {n: a.float().requires_grad_() for n, a in t.arrays.items()}
+    exact = {n: a.clone().requires_grad_() for n, a in t.arrays.items()}
+    found = []
+    for engine, given in (("native", arrays), ("eager", exact)):
+        output, _ = on_engine(engine)(t, given)
+        (first,) = torch.autograd.grad((output**2).sum(), given["memory memory"], create_graph=True)
+        found.append(torch.autograd.grad((first**2).sum(), list(given.values()), allow_unused=True))
+    for a, b in zip(*found, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None and b is not None:
+            torch.testing.assert_close(a.double(), b, rtol=1e-3, atol=1e-3)
+
+
+def test_what_changes_under_a_matrix_runs_on_the_eager_engine(caplog: pytest.LogCaptureFixture):
+    @cell(state=("h",), memory=("m",))
+    def deep(x, h, m):
+        hidden = tanh(affine("one", m, width="A") + affine("two", h, width="A"))
+        h = tanh(affine("h", x, weighted_sum(softmax(affine("score", hidden, width=1)), m)))
+        return h, (h,)
+
+    t = trial(deep)
+    assert_close(results(t, on_engine("auto"), torch.float64), results(t, on_oracle, torch.float64), tolerance=1e-12)
+    with pytest.raises(ValueError, match="affine score has what changes"):
+        results(t, on_engine("native"), torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        (torch.tensor([4, 7, 1]), "a number of sources is 7; expected 1 to 6"),
+        (torch.tensor([4, 0, 1]), "a number of sources is 0; expected 1 to 6"),
+        (torch.tensor([4, 2]), r"sources are int64 \[2\]"),
+        (torch.tensor([4.0, 2.0, 1.0]), "sources are float32"),
+    ],
+)
+def test_numbers_of_sources_that_cannot_be(sources: torch.Tensor, message: str):
+    t = trial(attentive(cells.get("gru")))
+    inputs, state, given = (list(t.part(kind, t.arrays).values()) for kind in ("input", "state", "memory"))
+    for memories in (given, []):
+        with pytest.raises(ValueError, match=message if memories else "0 memories given; expected 1: memory"):
+            sweep(t.program, inputs, state, t.part("parameter", t.arrays), memories=memories, sources=sources)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda m, h: softmax(dot(h, h)), "softmax of a value that is one for all sources"),
+        (lambda m, h: softmax(m), "softmax of scores with width M"),
+        (lambda m, h: weighted_sum(m, h), "weighted_sum of a value that is one for all sources"),
+        (lambda m, h: dot(m, h), "dot of values with widths H and M"),
+        (lambda m, h: m, "the output has a value for every source"),
+    ],
+)
+def test_misuse_names_the_mend(function: Callable[[Any, Any], Any], message: str):
+    @cell(state=("h",), memory=("m",))
+    def wrong(x, h, m):
+        return function(m, h), (tanh(affine("h", x, h)),)
+
+    with pytest.raises(CellError, match=message):
+        Program(wrong)

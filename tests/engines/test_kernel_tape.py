@@ -157,6 +157,22 @@ def test_reductions_equal_numpy(kernels: library.Kernels, op: str) -> None:
                 assert dst.untouched_around(1)
 
 
+@pytest.mark.parametrize("op", ["source_max", "source_sum", "source_dot"])
+def test_reductions_over_sources_equal_numpy(kernels: library.Kernels, op: str) -> None:
+    rng = np.random.default_rng(len(op))
+    kinds = ("owned", "exact", "shared", "scalar", "constant")
+    for width in (1, 5, 15, 16, 17, 63, 64, 200):
+        for rows in (1, 2, 15, 16, 33):
+            sources = [place(rng, str(rng.choice(kinds)), rows, width) for _ in range(1 + (op == "source_dot"))]
+            values = [source.values.astype(np.float64) for source in sources]
+            terms = np.prod(values, axis=0)
+            expected = terms.max(0) if op == "source_max" else terms.sum(0)
+            dst = Place("exact", np.zeros((1, width), np.float32), GUARD)
+            run(kernels, op, [dst, *sources], width, rows)
+            assert (abs(dst.view[0] - expected) <= 2.0**-23 * (rows + 2) * abs(terms).sum(0)).all()
+            assert dst.untouched_around(width)
+
+
 @pytest.mark.parametrize("op", FUNCTIONS)
 def test_functions_keep_their_error_bound(kernels: library.Kernels, op: str) -> None:
     function, bound = FUNCTIONS[op]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from recurra.engines.homes import LOCAL, Homes, is_saved, real, result_slot
+from recurra.engines.homes import ALIASES, LOCAL, Homes, is_saved, real, result_slot, source_step
 from recurra.engines.sums import write_sums
 from recurra.engines.tables import Kind, Place, Tables, padded
 from recurra.equations.graph import Node
-from recurra.equations.schedule import Region, Stage
+from recurra.equations.schedule import Region, Stage, by_source
 
 
 class Op(IntEnum):
@@ -38,6 +38,9 @@ class Op(IntEnum):
     DTANH = 20
     ROW_SUM = 21
     ROW_DOT = 22
+    SOURCE_MAX = 23
+    SOURCE_SUM = 24
+    SOURCE_DOT = 25
 
 
 _REGIONS = (
@@ -48,6 +51,9 @@ _REGIONS = (
 
 _Weight = tuple[str, int, int]
 """A parameter, and which of how many blocks of it."""
+
+_Size = tuple[int, bool, int]
+"""What tells local places apart, see `_size`."""
 
 _Block = tuple[_Weight, bool, int, int, int, int]
 """A block of a packed matrix: weight, transposed, k0, n0, k, n."""
@@ -78,33 +84,39 @@ class _Tape:
 
     tables: Tables
     pass_: int
-    free: dict[tuple[int, bool], list[int]]
+    free: dict[_Size, list[int]]
     code: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
     operands: dict[tuple[int, ...], int] = field(default_factory=dict[tuple[int, ...], int])
 
-    def operand(self, place: Place, width: int, *, scalar: bool | None = None, exact: bool = False) -> int:
+    def operand(self, place: Place, width: int, *, scalar: bool = False, exact: bool = False) -> int:
         """The number of an operand in this tape; a value of width 1 broadcasts over a wider operation."""
-        if scalar is None:
-            scalar = place.width == 1 and (width != 1 or self.tables.kind(place) is Kind.CONSTANT)
+        scalar = scalar or (place.width == 1 and (width != 1 or self.tables.kind(place) is Kind.CONSTANT))
         exact = exact or self.tables.kind(place) is Kind.EXTERNAL
         return self.operands.setdefault((self.tables.value(place), int(scalar), int(exact)), len(self.operands))
 
-    def write(self, op: Op, width: int, target: Place, *args: Place, exact: bool = False) -> None:
-        """Add an instruction; `exact` keeps it from writing behind the target, where other values may be."""
-        reduces = op in (Op.ROW_SUM, Op.ROW_DOT)
-        numbers = [self.operand(target, width, scalar=reduces, exact=exact)]
-        numbers += [self.operand(a, width) for a in args]
-        self.code.append((op, width, *numbers, *[-1] * (4 - len(numbers))))
+    def write(self, op: Op, width: int, target: Place, *args: Place, exact: bool = False, over: bool = False) -> None:
+        """Add an instruction.
 
-    def local(self, width: int) -> Place:
-        """A place that lasts until it is given back."""
-        free = self.free.setdefault(_size(width), [])
-        array = free.pop() if free else self.tables.array(Kind.LOCAL, padded(width), self.pass_)
+        Args:
+            exact: keep it from writing behind the target, where other values may be.
+            over: do it for every source of a row.
+        """
+        reduces = op in (Op.ROW_SUM, Op.ROW_DOT)
+        # Right behind a number for one source may stand that for the next.
+        number = over and width == 1
+        numbers = [self.operand(target, width, scalar=reduces or number, exact=exact)]
+        numbers += [self.operand(a, width, scalar=number) for a in args]
+        self.code.append((op, width, *numbers, *[-1] * (4 - len(numbers)), int(over)))
+
+    def local(self, width: int, step: int = 0) -> Place:
+        """A place that lasts until it is given back, with a row every `step` floats for each source."""
+        free = self.free.setdefault(_size(width, step), [])
+        array = free.pop() if free else self.tables.array(Kind.LOCAL, padded(width), self.pass_, source_step=step)
         return Place(array, 0, width)
 
     def give_back(self, places: list[Place]) -> None:
         for place in places:
-            self.free.setdefault(_size(place.width), []).append(place.array)
+            self.free.setdefault(_size(place.width, self.tables.source_step(place)), []).append(place.array)
 
 
 class Emitter:
@@ -117,7 +129,7 @@ class Emitter:
         self.pass_ = homes.frame.number
         self.biases: dict[tuple[Place, ...], Place] = {}
         self.matrices: dict[tuple[_Block, ...], int] = {}
-        self.free: dict[tuple[int, bool], list[int]] = {}
+        self.free: dict[_Size, list[int]] = {}
         self.bias_copies: list[tuple[Place, Place]] = []
         self.locals: set[Node] = set()
         self.copies = self._copies()
@@ -145,7 +157,7 @@ class Emitter:
             n = real(result)
             if is_saved(key) or n.op in ("weight_gradient", "bias_gradient"):
                 continue
-            target = self.tables.external(result_slot(key), self.homes.width(n))
+            target = self.tables.external(result_slot(key), self.homes.width(n), memory=result.memory)
             if self.homes.at(n) != target:
                 copies.append((n, target, self._copy_region(str(key[0]), n)))
         return copies
@@ -154,7 +166,7 @@ class Emitter:
         region = self.schedule.region[n]
         if kind == "parameter":
             return Region.ONCE_AFTER if region >= Region.SUMS else Region.ONCE
-        if kind == "static":
+        if kind in ("static", "memory"):
             late = n.op == "sum_time" or region is Region.SEQUENCE_AFTER
             return Region.SEQUENCE_AFTER if late else Region.SEQUENCE
         return region if region in (Region.BEFORE, Region.LOOP, Region.AFTER) else Region.LOOP
@@ -168,11 +180,11 @@ class Emitter:
         for n, target, where in self.copies:
             # What was there before is copied ahead of the tape, which may overwrite a state.
             if where is region and first and (self.schedule.region[n] is not region or n.op == "sum_time"):
-                tape.write(Op.COPY, target.width, target, self.homes.at(n))
+                tape.write(Op.COPY, target.width, target, self.homes.at(n), over=self.tables.source_step(target) > 0)
         self._tape(tape, stage.tape)
         for n, target, where in self.copies:
             if where is region and n in mine and n.op != "sum_time":
-                tape.write(Op.COPY, target.width, target, self.homes.at(n))
+                tape.write(Op.COPY, target.width, target, self.homes.at(n), over=self.tables.source_step(target) > 0)
         if region is Region.LOOP and last:
             self._advance(tape)
         tables = self.tables
@@ -192,18 +204,19 @@ class Emitter:
         for k, (target, source) in enumerate(moves):
             if source in cells:
                 # Another state's old value: taken aside before that state is overwritten.
-                place = tape.local(source.width)
-                tape.write(Op.COPY, source.width, place, source)
+                step = self.tables.source_step(source)
+                place = tape.local(source.width, step)
+                tape.write(Op.COPY, source.width, place, source, over=step > 0)
                 held.append(place)
                 moves[k] = (target, place)
         for target, source in moves:
-            tape.write(Op.COPY, target.width, target, source)
+            tape.write(Op.COPY, target.width, target, source, over=self.tables.source_step(target) > 0)
         tape.give_back(held)
 
     def _tape(self, tape: _Tape, nodes: list[Node]) -> None:
         homes = self.homes
         fused = self._fusions(nodes)
-        work = [n for n in nodes if n.op != "detach" and n not in fused.values()]
+        work = [n for n in nodes if n.op not in ALIASES and n not in fused.values()]
         reads = {n: self._reads(n, fused) for n in work}
         last_use: dict[Node, Node] = {}
         for n in work:
@@ -216,7 +229,7 @@ class Emitter:
                 tape.give_back(done)
                 done = []
             if homes.at(n).array == LOCAL:
-                homes.place[n] = tape.local(homes.width(n))
+                homes.place[n] = tape.local(homes.width(n), source_step(n, homes.width(n)))
                 self.locals.add(n)
                 if n not in last_use:
                     done.append(homes.place[n])
@@ -229,6 +242,8 @@ class Emitter:
         here = set(nodes)
         for n in nodes:
             candidates = n.args[::-1] if n.op == "add" else n.args[1:] if n.op == "sub" else ()
+            if n.op == "sum_time" and n.memory:
+                candidates = n.args
             for a in candidates:
                 if a.op == "mul" and a in here and self.homes.users[a] == [n] and self.homes.at(a).array == LOCAL:
                     fused[n] = a
@@ -240,24 +255,24 @@ class Emitter:
         product = fused.get(n)
         if product is None:
             return [real(a) for a in n.args]
-        other = n.args[0] if n.args[1] is product else n.args[1]
-        return [*map(real, product.args), real(other)]
+        return [*map(real, product.args), *[real(a) for a in n.args if a is not product]]
 
     def _instruction(self, tape: _Tape, n: Node, args: list[Place], fused: dict[Node, Node]) -> None:
-        width, target = self.homes.width(n), self.homes.at(n)
+        width, target, over = self.homes.width(n), self.homes.at(n), by_source(n)
         if n in fused:
-            tape.write(Op.FMA if n.op == "add" else Op.FNMA, width, target, *args)
+            total = [target] if n.op == "sum_time" else []
+            tape.write(Op.FNMA if n.op == "sub" else Op.FMA, width, target, *args, *total, over=over)
         elif n.op in ("row_sum", "row_dot"):
             for column, *parts in zip(target.parts(width), *[a.parts(width) for a in args], strict=True):
-                tape.write(Op[n.op.upper()], parts[0].width, column, *parts)
+                tape.write(Op[n.op.upper()], parts[0].width, column, *parts, over=over)
         elif n.op == "sum_time":
-            tape.write(Op.ADD, width, target, target, *args)
+            tape.write(Op.ADD, width, target, target, *args, over=over)
         elif n.op == "broaden":
             (source,) = args
             for part, column in zip(target.parts(source.width), source.parts(source.width), strict=True):
-                tape.write(Op.COPY, part.width, part, column, exact=part.width < width)
+                tape.write(Op.COPY, part.width, part, column, exact=part.width < width, over=over)
         else:
-            tape.write(Op[n.op.upper()], width, target, *args)
+            tape.write(Op[n.op.upper()], width, target, *args, over=over)
 
     def _products(self, stage: Stage) -> list[_Product]:
         """The stage's products, with chains over neighbouring operands and targets side by side made one."""
@@ -364,8 +379,8 @@ class Emitter:
         kind_in, kind_out = ("state", "final") if self.pass_ == 0 else ("carry", "initial")
         for c in self.homes.carries:
             name = str(c.leaf.attr[1])
-            given = self.tables.external((kind_in, name), c.now.width)
-            out = self.tables.external((kind_out, name), c.now.width)
+            given = self.tables.external((kind_in, name), c.now.width, memory=c.leaf.memory)
+            out = self.tables.external((kind_out, name), c.now.width, memory=c.leaf.memory)
             value = self.tables.value
             self.tables.carried.append((self.pass_, value(given), value(c.now), value(c.next), value(out)))
 
@@ -374,6 +389,6 @@ def _adjacent(left: Place, right: Place) -> bool:
     return (left.array, left.shift) == (right.array, right.shift) and left.end == right.column
 
 
-def _size(width: int) -> tuple[int, bool]:
+def _size(width: int, step: int) -> _Size:
     """What tells local places apart: a value of width 1 never shares memory with one it is broadcast over."""
-    return padded(width), width == 1
+    return padded(width), width == 1, step

@@ -78,7 +78,7 @@ class Homes:
         self._place_leaves()
         self._place_states()
         for n in reversed(schedule.order):
-            if n not in self.place and n.op != "detach":
+            if n not in self.place and n.op not in ALIASES:
                 self._place_result(n)
         self._place_groups()
 
@@ -97,20 +97,24 @@ class Homes:
             elif n.op == "share":
                 total = sum(resolve(w, self.frame.widths) for w in n.attr)
                 self.place[n] = tables.constant(1.0 / total)
-            elif n.op == "leaf" and n.rate < Rate.LOOP:
+            elif n.op == "leaf" and (n.rate < Rate.LOOP or n.attr[0] == "saved"):
                 key: tuple[str, str] = n.attr
-                self.place[n] = self.frame.saved[key[1]] if key[0] == "saved" else tables.external(key, self.width(n))
+                given = self.frame.saved.get(key[1]) if key[0] == "saved" else None
+                self.place[n] = given or tables.external(key, self.width(n), memory=n.memory)
 
     def _place_states(self) -> None:
         back = self.frame.number
         for leaf, new in self.schedule.carried:
             width, name = self.width(leaf), leaf_name(leaf)
+            step = source_step(leaf, width)
             late = any(self.schedule.region[u] in (Region.AFTER, Region.SUMS) for u in self.users[leaf])
             if name in self.frame.histories or late:
-                array = self.tables.array(Kind.TIMED, width, back if back else KEPT)
+                array = self.tables.array(
+                    Kind.TIMED, width, back if back else KEPT, source_step=source_step(leaf, width)
+                )
                 now, next_ = Place(array, 0, width, back), Place(array, 0, width, 1 - back)
             else:
-                array = self.tables.array(Kind.ROWS, width, back)
+                array = self.tables.array(Kind.ROWS, width, back, source_step=step)
                 now = next_ = Place(array, 0, width)
             self.place[leaf] = now
             self.carries.append(Carry(leaf, real(new), now, next_))
@@ -121,7 +125,7 @@ class Homes:
     def _may_hold(self, carry: Carry) -> bool:
         """Whether the state's own memory can be the home of its next value."""
         new, region = carry.new, self.schedule.region
-        if region[new] is not Region.LOOP or new.op == "sum_time":
+        if region[new] is not Region.LOOP or new.op == "sum_time" or new.memory is not carry.leaf.memory:
             return False
         if self.tables.kind(carry.now) is Kind.TIMED:
             return True
@@ -145,20 +149,25 @@ class Homes:
     def _place_result(self, n: Node) -> None:
         """Give a node a home, unless it joins a group (see `_place_groups`)."""
         region = self.schedule.region[n]
-        users = self.users[n]
         if n.op in ("weight_gradient", "bias_gradient"):
             return
         if region in (Region.ONCE, Region.ONCE_AFTER, Region.SUMS):
             self.place[n] = self._new(Kind.ONCE, n)
         elif n.rate is Rate.SEQUENCE:
             self.place[n] = self._new(Kind.ROWS, n, zero=n.op == "sum_time")
+        elif n.memory:
+            self.place[n] = Place(LOCAL, 0, self.width(n)) if self._is_local(n) else self._new(Kind.THREAD, n)
         elif self._next_link(n) is not None or self._is_timed(n):
             return
         elif self._is_output(n) and (n.op != "product" or self.width(n) % LANE == 0):
             key = next(k for k, r in self.schedule.results.items() if real(r) is n and not is_saved(k))
             self.place[n] = self.tables.external(result_slot(key), self.width(n))
-        elif n.op != "product" and not self._is_carried(n) and all(self._same_tape(n, u) for u in users):
+        elif self._is_local(n):
             self.place[n] = Place(LOCAL, 0, self.width(n))
+
+    def _is_local(self, n: Node) -> bool:
+        """Whether one tape makes a value and alone reads it."""
+        return n.op != "product" and not self._is_carried(n) and all(self._same_tape(n, u) for u in self.users[n])
 
     def _is_timed(self, n: Node) -> bool:
         return n in self._saved_nodes or any(self.schedule.region[u] is Region.SUMS for u in self.users[n])
@@ -188,7 +197,7 @@ class Homes:
         groups: dict[Kind, list[Node]] = {timed: [], Kind.BLOCK: [], Kind.THREAD: []}
         followers: list[tuple[Node, Node]] = []
         for n in self.schedule.order:
-            if n in self.place or n.op in ("detach", "weight_gradient", "bias_gradient"):
+            if n in self.place or n.op in (*ALIASES, "weight_gradient", "bias_gradient"):
                 continue
             users, link = self.users[n], self._next_link(n)
             if link is not None:
@@ -230,12 +239,27 @@ class Homes:
 
     def _new(self, kind: Kind, n: Node, *, zero: bool = False) -> Place:
         keep = KEPT if n in self._saved_nodes else self.frame.number
-        return Place(self.tables.array(kind, self.width(n), keep, zero=zero), 0, self.width(n))
+        width = self.width(n)
+        return Place(self.tables.array(kind, width, keep, zero=zero, source_step=source_step(n, width)), 0, width)
+
+
+ALIASES = ("detach", "stretch")
+"""Operations that give the value they take: what is one for all sources is read again for each of them."""
+
+
+def source_step(node: Node, width: int) -> int:
+    """Floats from one source of a value to the next; 0 where it has no source axis.
+
+    Single numbers lie next to each other, so that those of all sources are a row. A product writes whole vectors.
+    """
+    if not node.memory:
+        return 0
+    return 1 if width == 1 and node.op != "product" else padded(width)
 
 
 def real(node: Node) -> Node:
-    """The node itself, or what a detach stands for."""
-    while node.op == "detach":
+    """The node itself, or what an alias stands for."""
+    while node.op in ALIASES:
         node = node.args[0]
     return node
 

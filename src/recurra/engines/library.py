@@ -6,7 +6,7 @@ from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_float, c
 from functools import cache
 from pathlib import Path
 
-KERNELS_VERSION = 3
+KERNELS_VERSION = 4
 INSTRUCTION_SETS = ("v4", "v3", "baseline")
 
 _floats = POINTER(c_float)
@@ -25,7 +25,7 @@ class Operand(Structure):
 class Instruction(Structure):
     """`rc_instruction` of csrc/kernels.h."""
 
-    _fields_ = tuple((name, c_int32) for name in ("op", "width", "dst", "a", "b", "c"))
+    _fields_ = tuple((name, c_int32) for name in ("op", "width", "dst", "a", "b", "c", "over"))
 
 
 class Kernels(Structure):

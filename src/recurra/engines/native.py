@@ -19,6 +19,7 @@ from recurra.engines.plan import Plan
 from recurra.engines.rows import Rows
 from recurra.engines.tables import LANE
 from recurra.engines.widths import Call, Slot, remember, resolve
+from recurra.equations.graph import Rate
 
 
 class _RunCall(ctypes.Structure):
@@ -35,13 +36,16 @@ class _RunCall(ctypes.Structure):
         ("work", ctypes.c_void_p),
         ("lengths", ctypes.c_void_p),
         ("late", ctypes.c_int32),
+        ("sources", ctypes.c_int64),
+        ("source_counts", ctypes.c_void_p),
     )
 
 
 def obstacle(call: Call) -> str | None:
     """Why the native engine cannot serve a call, or None."""
-    if call.memories:
-        return "it does not attend to memories"
+    for n in call.program.traced.graph.nodes[: call.program.traced.size]:
+        if n.op == "affine" and n.memory and n.rate is Rate.LOOP:
+            return f"of a memory it multiplies what is the same at all steps, and affine {n.attr[0]} has what changes"
     for p in call.program.diagonal:
         rows, columns = (resolve(w, call.widths) for w in p.shape)
         if rows // p.blocks % LANE or columns % LANE:
@@ -119,9 +123,9 @@ class _Sweep(torch.autograd.Function):
     def forward(ctx: Any, call: Call, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         ctx.plan = _plan(call, ctx.needs_input_grad[1:])
         results, ctx.kept = _forward(call, ctx.plan)
-        # What was kept is laid out for these lengths, whatever becomes of the caller's tensor.
-        lengths = None if call.lengths is None else call.lengths.clone()
-        ctx.setting = replace(call.setting, lengths=lengths)
+        # What was kept is laid out for these lengths and sources, whatever becomes of the caller's tensors.
+        lengths, sources = (None if c is None else c.clone() for c in (call.lengths, call.sources))
+        ctx.setting = replace(call.setting, lengths=lengths, sources=sources)
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
         return results
@@ -172,6 +176,7 @@ class _Externals:
     def __init__(self, plan: Plan, call: Call, rows: Rows) -> None:
         self.slots = plan.slots
         self.rows = rows
+        self.source_states = call.program.cell.source_states
         self.table = [0] * (4 * max(len(plan.slots), 1))
         self.alive: list[Tensor] = []
         for key, tensor in zip(call.setting.keys, call.tensors, strict=True):
@@ -182,17 +187,26 @@ class _Externals:
         slot = self.slots.get(key)
         if slot is None or tensor is None:
             return
+        over = self.has_sources(key)
         if self.rows.order is not None and key[0] != "parameter":
-            tensor = self.rows.sort(tensor)
-        self.give_sorted(slot, tensor)
+            tensor = tensor[self.rows.order] if over else self.rows.sort(tensor)
+        self.give_sorted(slot, tensor, over=over)
 
-    def give_sorted(self, slot: int, tensor: Tensor) -> None:
+    def has_sources(self, key: Slot) -> bool:
+        """Whether one of the caller's arrays has a row for every source: ``[B, S, W]``."""
+        return key[0] == "memory" or (key[0] in ("state", "carry", "final", "initial") and key[1] in self.source_states)
+
+    def give_sorted(self, slot: int, tensor: Tensor, *, over: bool = False) -> None:
         """A tensor whose rows stand in the engine's order already."""
         strides = tensor.stride()
         if (strides[-1] != 1 and tensor.shape[-1] > 1) or tensor.is_neg():
             tensor = memory.plain(tensor)
             strides = tensor.stride()
         address, dims = tensor.data_ptr(), len(strides)
+        if over:
+            self.table[4 * slot : 4 * slot + 4] = (address, strides[0], 0, strides[1])
+            self.alive.append(tensor)
+            return
         step = strides[-3] if dims > 2 else 0
         if self.rows.reverse and step:
             address, step = address + 4 * (self.rows.steps - 1) * step, -step
@@ -209,12 +223,12 @@ def _run(plan: Plan, pass_: int, call: Call, externals: _Externals, kept: memory
     table = externals.array()
     packed = memory.take(plan.packed_floats(pass_))
     plan.pack(pass_, table, packed.address, threads)
-    work = memory.take(plan.work_floats(pass_, rows.steps, call.rows, threads))
+    work = memory.take(plan.work_floats(pass_, (rows.steps, call.rows, call.most_sources), threads))
     plan.run(
         pass_,
         _RunCall(
             ctypes.sizeof(_RunCall), threads, rows.steps, call.rows, ctypes.addressof(table), packed.address,
-            kept.address, work.address, rows.address, int(rows.reverse),
+            kept.address, work.address, rows.address, int(rows.reverse), call.most_sources, rows.source_address,
         ),
     )  # fmt: skip
 
@@ -225,13 +239,14 @@ def _forward(call: Call, plan: Plan) -> tuple[tuple[Tensor, ...], memory.Block]:
     externals = _Externals(plan, call, rows)
     output = rows.new_steps(call.inputs[0], resolve(traced.output.width, widths))
     externals.give_sorted(plan.slots["output", ""], output)
-    states = call.setting.program.cell.states
-    finals = [torch.empty(call.rows, resolve(w, widths), **memory.NUMBERS) for w in states.values()]
-    for name, final in zip(states, finals, strict=True):
-        externals.give_sorted(plan.slots["final", name], final)
-    kept = memory.take(plan.kept_floats(rows.steps, call.rows))
+    finals: dict[str, Tensor] = {}
+    for name in call.setting.program.cell.states:
+        over = externals.has_sources(("final", name))
+        finals[name] = (torch.zeros if over else torch.empty)(call.state_shape(name), **memory.NUMBERS)
+        externals.give_sorted(plan.slots["final", name], finals[name], over=over)
+    kept = memory.take(plan.kept_floats(rows.steps, call.rows, call.most_sources))
     _run(plan, 0, call, externals, kept)
-    return (rows.restore(output), *[rows.restore(f) for f in finals]), kept
+    return (rows.restore(output), *[rows.restore_rows(f) for f in finals.values()]), kept
 
 
 def _backward(
@@ -250,12 +265,16 @@ def _backward(
         if slot is None:
             found[key] = torch.zeros(tensor.shape, **memory.NUMBERS)
             continue
+        over = externals.has_sources(key)
         if key[0] == "input":
             gradient = rows.new_steps(tensor, tensor.shape[-1])
         else:
-            whole = key[0] != "parameter" or plan.graded.issuperset(key[1:])
+            whole = not over and (key[0] != "parameter" or plan.graded.issuperset(key[1:]))
             gradient = (torch.empty if whole else torch.zeros)(tensor.shape, **memory.NUMBERS)
-        externals.give_sorted(slot, gradient)
+        externals.give_sorted(slot, gradient, over=over)
         found[key] = gradient
     _run(plan, 1, call, externals, kept)
-    return {k: g if k[0] == "parameter" else rows.restore(g) for k, g in found.items()}
+    for key, gradient in found.items():
+        if key[0] != "parameter":
+            found[key] = rows.restore(gradient) if key[0] == "input" else rows.restore_rows(gradient)
+    return dict(found)

@@ -15,7 +15,7 @@ from recurra.engines.tables import Place, Tables
 from recurra.engines.widths import Names, Slot
 from recurra.equations.program import Program, Wanted
 
-ENGINE_VERSION = 4
+ENGINE_VERSION = 5
 _TABLES = (
     "arrays", "values", "matrices", "blocks", "products", "operands", "instructions", "stages", "carried", "sums",
     "pairs",
@@ -87,13 +87,12 @@ class Plan:
     def packed_floats(self, pass_: int) -> int:
         return int(self._library.rc_packed_floats(self._handle, pass_))
 
-    def kept_floats(self, steps: int, rows: int) -> int:
-        return int(self._library.rc_kept_floats(self._handle, ctypes.c_int64(steps), ctypes.c_int64(rows)))
+    def kept_floats(self, steps: int, rows: int, sources: int = 0) -> int:
+        return int(self._library.rc_kept_floats(self._handle, *map(ctypes.c_int64, (steps, rows, sources))))
 
-    def work_floats(self, pass_: int, steps: int, rows: int, threads: int) -> int:
-        return int(
-            self._library.rc_work_floats(self._handle, pass_, ctypes.c_int64(steps), ctypes.c_int64(rows), threads)
-        )
+    def work_floats(self, pass_: int, size: tuple[int, int, int], threads: int) -> int:
+        """Floats of work memory for a pass over so many steps, rows and sources."""
+        return int(self._library.rc_work_floats(self._handle, pass_, *map(ctypes.c_int64, size), threads))
 
     def pack(self, pass_: int, externals: ctypes.Array[ctypes.c_int64], packed: int, threads: int) -> None:
         """Pack a pass's matrices into the memory at address `packed`."""

@@ -20,12 +20,14 @@ class Rows:
         reverse: whether steps are counted from the last to the first.
         order: the caller's row at each place, int64 ``[B]``; None where the rows stand as they are.
         lengths: steps of each row, falling, int64 ``[B]``; None where all rows have all steps.
+        sources: sources of each row, int64 ``[B]``; None where all rows have all sources.
     """
 
     def __init__(self, call: Call) -> None:
         self.steps, self.reverse = call.steps, call.reverse
         self.order: Tensor | None = None
         self.lengths: Tensor | None = None
+        self.sources = call.sources
         self._given = call.steps
         self._borrowed: list[memory.Block] = []
         if call.lengths is None:
@@ -36,11 +38,19 @@ class Rows:
             self.order = order
             self._place = torch.empty_like(order)
             self._place[order] = torch.arange(len(order), device="cpu")
+            self.sources = None if call.sources is None else call.sources[order]
 
     @property
     def address(self) -> int | None:
         """Where the lengths lie in memory."""
         return None if self.lengths is None else self.lengths.data_ptr()
+
+    @property
+    def source_address(self) -> int | None:
+        """Where the numbers of sources lie in memory."""
+        if self.sources is not None:
+            self.sources = self.sources.contiguous()
+        return None if self.sources is None else self.sources.data_ptr()
 
     def sort(self, tensor: Tensor) -> Tensor:
         """A tensor ``[T, B, W]`` or ``[B, W]`` with its rows in the engine's order, as long as this object lives."""
@@ -55,11 +65,15 @@ class Rows:
         if self.order is None:
             return tensor
         if tensor.dim() == 2:
-            return tensor.index_select(0, self._place)
+            return self.restore_rows(tensor)
         steps, rows, width = tensor.shape
         restored = _empty(steps, rows, width, turned=True)
         torch.index_select(tensor.transpose(0, 1), 0, self._place, out=restored.transpose(0, 1))
         return restored
+
+    def restore_rows(self, tensor: Tensor) -> Tensor:
+        """A tensor ``[B, …]`` with its rows in the caller's order."""
+        return tensor if self.order is None else tensor.index_select(0, self._place)
 
     def new_steps(self, like: Tensor, width: int) -> Tensor:
         """A ``[T, B, W]`` to be filled in the engine's order, zeros where a row has no step.

@@ -80,7 +80,7 @@ class _Prepared:
     def __init__(self, layer: Layer, threads: int) -> None:
         self.layer, call = layer, layer.call
         plan = self.plan = Plan(call.program, None, call.widths, call.setting.layout)
-        floats = plan.packed_floats(0), plan.kept_floats(1, call.rows), plan.work_floats(0, 1, call.rows, 1)
+        floats = plan.packed_floats(0), plan.kept_floats(1, call.rows), plan.work_floats(0, (1, call.rows, 0), 1)
         self.blocks = tuple(memory.take(n) for n in floats)
         # Matrices are packed, vectors read where they lie: a copy of these makes all of them change together.
         parameters = {("parameter", *n): p.detach() for n, p in call.parameters.items()}

@@ -108,8 +108,12 @@ def _gradients(homes: Homes, nodes: list[Node]) -> list[_Gradient]:
     return joined
 
 
+_A_ROW_A_SOURCE = 3
+
+
 def _pair(homes: Homes, operand: Node, adjoint: Node) -> tuple[Place, Place, int]:
-    return homes.at(operand), homes.at(adjoint), int(min(max(operand.rate, adjoint.rate), Rate.STEP))
+    rate = int(min(max(operand.rate, adjoint.rate), Rate.STEP))
+    return homes.at(operand), homes.at(adjoint), _A_ROW_A_SOURCE if operand.memory or adjoint.memory else rate
 
 
 def _write(

@@ -89,13 +89,19 @@ class Tables:
     _externals: dict[Slot, int] = field(default_factory=dict[Slot, int])
     _constants: dict[float, int] = field(default_factory=dict[float, int])
 
-    def array(self, kind: Kind, width: int, pass_: int, *, slot: int = 0, zero: bool = False) -> int:
-        """A new array; its number."""
-        self.arrays.append((kind, width, slot, pass_, int(zero)))
+    def array(
+        self, kind: Kind, width: int, pass_: int, *, slot: int = 0, zero: bool = False, source_step: int = 0
+    ) -> int:
+        """A new array; its number. With a source axis it has floats from one source to the next."""
+        self.arrays.append((kind, width, slot, pass_, int(zero), source_step))
         return len(self.arrays) - 1
 
     def kind(self, place: Place) -> Kind:
         return Kind(self.arrays[place.array][0])
+
+    def source_step(self, place: Place) -> int:
+        """Floats from one source of a value to the next; 0 where it has no source axis."""
+        return self.arrays[place.array][5]
 
     def value(self, place: Place) -> int:
         """The number of the value at a place."""
@@ -108,7 +114,7 @@ class Tables:
         """The number of one of the caller's arrays."""
         return self.slots.setdefault(key, len(self.slots))
 
-    def external(self, key: Slot, width: int) -> Place:
+    def external(self, key: Slot, width: int, *, memory: bool = False) -> Place:
         """The place of one of the caller's values."""
         index, columns = 0, width
         if key[:-1] in (("parameter",), ("gradient", "parameter")):
@@ -116,7 +122,9 @@ class Tables:
             names, index = self.stack(key[-1])
             key, columns = (*key[:-1], *names), width * len(names)
         if key not in self._externals:
-            self._externals[key] = self.array(Kind.EXTERNAL, columns, KEPT, slot=self.slot(key))
+            self._externals[key] = self.array(
+                Kind.EXTERNAL, columns, KEPT, slot=self.slot(key), source_step=width if memory else 0
+            )
         return Place(self._externals[key], index * width, width)
 
     def rows(self, key: Slot, height: int) -> tuple[int, int]:

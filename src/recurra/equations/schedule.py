@@ -59,8 +59,10 @@ class Schedule:
 
 def schedule(carried: tuple[tuple[Node, Node], ...], results: Mapping[tuple[str, str], Node]) -> Schedule:
     """Lay out the pass that computes `results` and carries each state leaf to its next value."""
-    held = set(ancestors(new for _, new in carried))
     order = ancestors((*(new for _, new in carried), *(leaf for leaf, _ in carried), *results.values()))
+    # What has both steps and sources lives one step long, so all that it needs and all that needs it stay in the loop.
+    sourced = [n for n in order if n.rate is Rate.LOOP and by_source(n)]
+    held = set(ancestors((*(new for _, new in carried), *sourced)))
     region = dict.fromkeys(order, Region.LEAF)
     for n in order:
         region[n] = _region(n, region, n in held)
