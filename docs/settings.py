@@ -6,6 +6,7 @@ A test holds the page against what this script would write, so a setting cannot 
 import re
 from pathlib import Path
 
+from recurra.tasks.answer_config import AnswerConfig
 from recurra.tasks.classify_config import ClassifyConfig
 from recurra.tasks.forecast_config import ForecastConfig
 from recurra.tasks.lm_config import LanguageModellingConfig
@@ -20,6 +21,7 @@ PAGES = {
     _DOCS / "tag.md": TagConfig,
     _DOCS / "forecast.md": ForecastConfig,
     _DOCS / "translate.md": TranslateConfig,
+    _DOCS / "answer.md": AnswerConfig,
 }
 _MARKS = re.compile(r"<!-- settings: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 

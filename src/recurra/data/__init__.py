@@ -1,5 +1,6 @@
 """Files become examples and batches: texts, vocabularies, and streams whose place can be saved and found again."""
 
+from recurra.data.asked import Asked, part_question, read_asked
 from recurra.data.audio import Mel, is_audio, read_audio
 from recurra.data.batches import ExampleStream, SequenceBatch, by_length, pad
 from recurra.data.builtin import is_builtin, read_builtin
@@ -52,6 +53,7 @@ __all__ = [
     "LINE_END",
     "NO_TARGET",
     "UNKNOWN",
+    "Asked",
     "Batch",
     "CharacterVocabulary",
     "Collection",
@@ -109,6 +111,8 @@ __all__ = [
     "new_tokenizer",
     "origins",
     "pad",
+    "part_question",
+    "read_asked",
     "read_audio",
     "read_builtin",
     "read_documents",

@@ -25,6 +25,11 @@ _SETS = {
         "addition": ("sums", "addition"),
         "dates": ("written_dates", "dates"),
     },
+    "asked": {
+        "stories": ("stories", "stories"),
+        "stories-1": ("stories", "one_fact"),
+        "stories-2": ("stories", "two_facts"),
+    },
 }
 # Sets that are made from a file of the user's: builtin:NAME:FILE.
 _OF_A_FILE = ("pseudowords",)
@@ -41,7 +46,7 @@ def read_builtin(path: str, purpose: str = "labelled", *, test: bool = False) ->
     Args:
         path: the name.
         purpose: `labelled` gives a list of Labelled or a VectorSet, `tagged` a list of Tagged or a FrameSet,
-            `paired` a list of Pair.
+            `paired` a list of Pair, `asked` a list of Asked.
         test: give other examples, to test on, instead of those to learn from.
 
     Raises:

@@ -14,6 +14,7 @@ from recurra.models.memory import DelayMemory, Lags, RecurrentMemory
 from recurra.models.memoryless import Bag, Positions, TimeDelay, Window
 from recurra.models.note_model import NoteModel
 from recurra.models.outlook import Outlook
+from recurra.models.reader import Questions, Reader, ReaderSize
 from recurra.models.scheduled_sampling import ScheduledSampling
 from recurra.models.summary import Summary
 from recurra.models.tagger import Spelling, Tagger, TokenInput, Tokens
@@ -38,6 +39,9 @@ __all__ = [
     "NoteModel",
     "Outlook",
     "Positions",
+    "Questions",
+    "Reader",
+    "ReaderSize",
     "RecurrentBody",
     "RecurrentMemory",
     "ScheduledSampling",

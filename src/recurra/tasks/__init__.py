@@ -16,6 +16,7 @@ _TASKS = {
     "lm": ("recurra.tasks.lm", "LanguageModelling"),
     "classify": ("recurra.tasks.classify", "Classification"),
     "tag": ("recurra.tasks.tag", "Tagging"),
+    "answer": ("recurra.tasks.answer", "Answering"),
     "forecast": ("recurra.tasks.forecast", "Forecasting"),
     "music": ("recurra.tasks.music", "Music"),
     "translate": ("recurra.tasks.translate", "Translation"),
