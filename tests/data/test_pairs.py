@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from recurra.data import DataError, PairColumns, read_builtin, read_pairs
+from recurra.data import DataError, Pair, PairColumns, groups, read_builtin, read_pairs
 
 
 def read(path: object, source: str = "1", target: str = "2", **options):
@@ -62,6 +62,14 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path: Path):
     table.write_text("\n\n")
     with pytest.raises(DataError, match="holds no pair"):
         read(table)
+
+
+def test_what_must_stay_together():
+    place = Path("p")
+    rows = [("a", "b"), ("b", "c"), ("x", "y"), ("A ", "z"), ("z", "w"), ("c", "d"), ("q", "x")]
+    found = groups([Pair(source, target, place, k) for k, (source, target) in enumerate(rows)])
+    assert found[0] == found[1] == found[3] == found[4]  # a conversation, its first line again, and what follows that
+    assert len(set(found)) == 4 and found[2] != found[6]  # a reply that is no next line parts nothing
 
 
 def test_builtin_dates_say_one_day_each_and_test_days_are_new():

@@ -12,7 +12,7 @@ from recurra.data.errors import DataError
 from recurra.data.frames import FrameSet, read_frames
 from recurra.data.labelled import Columns, Labelled, read_labelled
 from recurra.data.midi import midi_bytes
-from recurra.data.pairs import Pair, PairColumns, read_pairs
+from recurra.data.pairs import Pair, PairColumns, groups, read_pairs
 from recurra.data.pitches import KEYS, frame_of, name_of, text_of
 from recurra.data.rolls import Collection, Roll, read_rolls
 from recurra.data.series import Reading, RowReader, Series, collect, in_time, read_series
@@ -100,6 +100,7 @@ __all__ = [
     "cut",
     "detect",
     "frame_of",
+    "groups",
     "in_time",
     "is_audio",
     "is_builtin",

@@ -1,6 +1,6 @@
 """Pairs of texts: tables with a source and a target column, and two files whose lines belong together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -50,6 +50,34 @@ def read_pairs(path: str | Path, columns: PairColumns, *, skip_empty: bool = Fal
     if not kept:
         raise DataError(f"{path} holds no pair: expected a source, a tab and a target on each line, or two files")
     return kept
+
+
+def groups(pairs: Sequence[Pair]) -> list[int]:
+    """A number for each pair; those that have it in common must not be parted, or one would tell of the other.
+
+    They are pairs with the same source, however it is capitalised, and the lines of a conversation: pairs one after
+    another, the target of each of which is the source of the next.
+    """
+    found: list[int] = []
+    of: dict[str, int] = {}  # a source to its first number
+    merged: list[int] = []  # a number to one that it was joined with; itself where none
+    before = None
+    for pair in pairs:
+        source = " ".join(pair.source.split()).lower()
+        number = of.setdefault(source, len(merged))
+        if number == len(merged):
+            merged.append(number)
+        if before is not None and before == source:
+            merged[_first(merged, number)] = _first(merged, found[-1])
+        found.append(number)
+        before = " ".join(pair.target.split()).lower()
+    return [_first(merged, number) for number in found]
+
+
+def _first(merged: list[int], number: int) -> int:
+    while merged[number] != number:
+        merged[number] = number = merged[merged[number]]
+    return number
 
 
 def _places(path: str | Path) -> list[Path]:

@@ -9,7 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data import NO_TARGET, DataError, Pair, PairColumns, is_builtin, pad, read_builtin, read_pairs, split
+from recurra.data import (
+    NO_TARGET,
+    DataError,
+    Pair,
+    PairColumns,
+    groups,
+    is_builtin,
+    pad,
+    read_builtin,
+    read_pairs,
+    split,
+)
 from recurra.tasks.config import as_fraction
 from recurra.tasks.translate_config import TranslateConfig
 from recurra.tasks.translate_sides import START, Sides
@@ -156,7 +167,7 @@ def read(path: str, config: TranslateConfig, *, test: bool = False) -> list[Pair
 def parts(config: TranslateConfig) -> tuple[list[Pair], list[Pair], list[Pair] | None]:
     """The pairs to learn from, to validate with, and to test on, where the settings part them off or name them.
 
-    No source stands in two parts that were drawn from one set.
+    No source and no conversation stands in two parts that were drawn from one set (see `recurra.data.groups`).
     """
     whole = read(config.data, config)
     test = None
@@ -175,7 +186,7 @@ def parts(config: TranslateConfig) -> tuple[list[Pair], list[Pair], list[Pair] |
 
 
 def _parted(pairs: list[Pair], fraction: float, seed: int, key: str) -> tuple[list[Pair], list[Pair]]:
-    rest, kept = split([" ".join(pair.source.split()).lower() for pair in pairs], fraction, seed)
+    rest, kept = split(groups(pairs), fraction, seed)
     if len(kept) == 0 or len(rest) == 0:
         raise DataError(
             f"{key}={fraction:g} of {len(pairs)} pairs leaves nothing for one of the two parts: give more data or a "

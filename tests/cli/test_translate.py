@@ -1,0 +1,78 @@
+"""A text into another one, through all commands."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+ENGLISH = ("one", "two", "three", "four", "five", "six", "seven")
+GERMAN = ("eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben")
+NUMBERS = dict(zip(ENGLISH, GERMAN, strict=True))
+SMALL = ("model.embedding=12", "model.dropout=0", "train.batch=8", "optimizer.lr=0.02", "split.test=0.2")
+
+
+@pytest.fixture
+def pairs(here: Path) -> Path:
+    rows = [(a, b) for a in NUMBERS for b in NUMBERS]
+    (here / "en.txt").write_text("".join(f"{a} {b}!\n" for a, b in rows))
+    (here / "de.txt").write_text("".join(f"{NUMBERS[b]} {NUMBERS[a]}!\n" for a, b in rows))
+    return here
+
+
+@pytest.fixture
+def translator(command, pairs: Path) -> Path:
+    words = (*SMALL, "model.hidden=24", "train.epochs=30", "score.criterion=exact", "run=run")
+    status, out, err = command("train", "translate", "en.txt,de.txt", *words)
+    assert status == 0, err
+    assert "recurra predict run FILE --attention" in out and "exact" in out and "tokens/s" in out
+    return pairs / "run"
+
+
+def test_from_two_files_to_a_choice_by_the_noisy_channel(command, pairs: Path, translator: Path):
+    status, out, err = command("evaluate", translator, "score.baseline=true")
+    assert status == 0, err
+    figures = json.loads((translator / "evaluation.json").read_text())
+    assert figures["exact"] >= 0.5 and figures["sentences_per_second"] > 0 and figures["baseline_exact"] < 0.5
+    assert "tok:13a" in out and "Best translations" in out
+    page = (translator / "report.html").read_text()
+    assert "Alignment 1" in page and 'class="heatmap"' in page
+    status, out, err = command("evaluate", translator, "decode.beam=1", "decode.nbest=1")
+    assert status == 0, err
+
+    (pairs / "new.txt").write_text("two seven!\n\nfive one!\n")
+    status, out, err = command("predict", translator, "new.txt", "decode.beam=3", "decode.nbest=3")
+    answers = [line.rstrip("!").split() for line in out.splitlines()]
+    assert status == 0 and [len(words) for words in answers] == [2, 0, 2], err
+    assert {word for words in answers for word in words} <= set(GERMAN)
+
+    back = (*SMALL, "model.hidden=24", "train.epochs=10", "score.sentences=0", "run=back")
+    assert command("train", "translate", "de.txt,en.txt", *back)[0] == 0
+    status, out, err = command("predict", translator, "de.txt", "--symbols")
+    assert out.splitlines()[0] == "eins eins ￭!"
+    (pairs / "symbols.txt").write_text(out)
+    language = ("text.level=word", "model.hidden=12", "train.steps=20", "train.batch=2", "train.bptt=8", "run=lm")
+    assert command("train", "lm", "symbols.txt", *language)[0] == 0
+    channel = ("decode.reverse=back", "decode.language=lm")
+    status, out, err = command("predict", translator, "new.txt", "--rerank", *channel)
+    assert status == 0 and len(out.splitlines()) == 3, err
+    status, out, err = command("evaluate", translator, *channel)
+    assert status == 0 and "reranked bleu" in out, err
+
+
+def test_what_a_translator_does_not_do_is_said(command, pairs: Path, translator: Path):
+    (pairs / "short.txt").write_text("eins\n")
+    (pairs / "gap.tsv").write_text("a\tb\n\tc\n")
+    for words, said in (
+        (("generate", translator), "has no `recurra generate`; try: recurra predict"),
+        (("predict", translator, "en.txt", "--atention"), "did you mean 'attention'"),
+        (("predict", translator, "en.txt", "--rerank"), "decode.reverse="),
+        (("predict", translator, "en.txt", "model.hidden=3"), "cannot change any more; settings of use are: decode."),
+        (("predict", translator, "en.txt", "decode.beem=3"), "did you mean 'decode.beam'"),
+        (("evaluate", translator, "decode.language=run", "decode.reverse=run"), "expected one of the task lm"),
+        (("evaluate", translator, "en.txt,short.txt"), "short.txt ends before line 2"),
+        (("train", "translate", "gap.tsv"), "gap.tsv, line 2: the source is empty"),
+        (("train", "translate", "en.txt"), "en.txt, line 1: 1 column"),
+        (("train", "translate", "builtin:daets"), "did you mean builtin:dates"),
+    ):
+        status, _, err = command(*words)
+        assert (status, said in err) == (2, True), err
