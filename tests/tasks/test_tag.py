@@ -142,6 +142,25 @@ def test_tokens_met_once_are_hidden_now_and_then(tmp_path):
     assert names == {"<unk>", "and"}
 
 
+def test_tokens_start_from_word_vectors(people, tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("Anna 1 2 3\nran 4 5 6\nelsewhere 7 8 9\n")
+    task, model = opened(people, f"model.symbols={path}", "model.symbols_fixed=true")
+    weight = model.inputs.symbol.embedding.weight
+    assert weight.shape[1] == 3 and not weight.requires_grad
+    numbers = task.alphabet.tokens.encode(["Anna", "ran", "Ben"])
+    assert weight[numbers[:2]].tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert 0 < weight[numbers[2]].abs().max() < 2  # of its own
+    assert opened(people, f"model.symbols={path}")[1].inputs.symbol.embedding.weight.requires_grad
+    # A run without its data, and without the file, has their width.
+    task.save(tmp_path)
+    path.unlink()
+    again = Tagging.load(settings("gone", f"model.symbols={path}"), tmp_path).model()
+    again.load_state_dict(model.state_dict())
+    with pytest.raises(DataError, match="no file"):
+        opened(people, f"model.symbols={path}")
+
+
 def test_a_saved_task_needs_no_data(people, words, frames, tmp_path):
     for data in (people, words, frames):
         task, model = opened(data)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recurra.layers import Initialisation, Recurrent, State, Stepper, linear_cross_entropy
+from recurra.layers import Initialisation, Recurrent, Regularisation, State, Stepper, linear_cross_entropy
 from recurra.models.condition import Condition
 from recurra.models.outputs import AT_ONCE, TIED_DEVIATION, drawn_tokens
 from recurra.models.scheduled_sampling import ScheduledSampling
@@ -47,6 +47,7 @@ class LanguageModel(nn.Module):
         init: float | None = None,
         condition: Condition | None = None,
         sampling: ScheduledSampling | None = None,
+        regularisation: Regularisation | None = None,
     ) -> None:
         """
         Args:
@@ -63,6 +64,7 @@ class LanguageModel(nn.Module):
                 them a value to start from (a layer norm's gain); None: each layer's own default.
             condition: what makes the vector that a text is written for; None: there is none.
             sampling: scheduled sampling; None: teacher forcing.
+            regularisation: noise inside the recurrence, in training; None: there is none.
 
         Raises:
             ValueError: a size is below 1, dropout is no such chance, init is not positive, or the cell is unknown.
@@ -89,6 +91,7 @@ class LanguageModel(nn.Module):
             static_size=0 if condition is None else condition.output_size,
             causal=True,
             dropout=dropout,
+            regularisation=regularisation,
             initialisation=Initialisation(bound=init),
             engine=engine,
         )

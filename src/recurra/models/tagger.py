@@ -1,5 +1,6 @@
 """N→N in step: a tag for each token or vector of a sequence."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -51,13 +52,22 @@ class Spelling(nn.Module):
         characters: number of characters.
         width: width of a character's vector.
         hidden: units of each direction, H.
+        widths: columns of what else the cell has a width for; None: of nothing.
         engine: which engine runs it.
     """
 
-    def __init__(self, cell: str, characters: int, width: int, hidden: int, engine: str = "auto") -> None:
+    def __init__(
+        self,
+        cell: str,
+        characters: int,
+        width: int,
+        hidden: int,
+        widths: Mapping[str, int] | None = None,
+        engine: str = "auto",
+    ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(characters, width)
-        self.recurrent = Recurrent(cell, width, hidden, bidirectional=True, engine=engine)
+        self.recurrent = Recurrent(cell, width, hidden, widths=widths, bidirectional=True, engine=engine)
         self.width = self.recurrent.output_size
 
     def forward(self, forms: Tensor, lengths: Tensor) -> Tensor:
@@ -104,6 +114,16 @@ class TokenInput(nn.Module):
         if not isinstance(self.symbol, VectorInput):
             raise ValueError("symbols have no mean; only an input of vectors is standardised")
         self.symbol.standardise(mean, deviation)
+
+    def start(self, vectors: Tensor, *, fixed: bool = False) -> None:
+        """Give the symbols vectors to start from, as `SymbolInput.start` does.
+
+        Raises:
+            ValueError: vectors are read and no symbols, or the shape is another.
+        """
+        if not isinstance(self.symbol, SymbolInput):
+            raise ValueError("an input of vectors has no symbols that could start from word vectors")
+        self.symbol.start(vectors, fixed=fixed)
 
     def forward(self, tokens: Tokens) -> Tensor:
         """Tokens, on the device of this layer, to [B, T, E].

@@ -1,7 +1,6 @@
 """Classification: one class for a whole text, recording or sequence of vectors (N→1)."""
 
 import json
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,6 @@ from recurra.data import (
     Vocabulary,
     line_blocks,
     read_pieces,
-    read_word_vectors,
 )
 from recurra.models import Classifier
 from recurra.tasks import classify_explain as explain
@@ -32,8 +30,7 @@ from recurra.tasks.classify_data import Examples, Raw, class_numbers, labels_of,
 from recurra.tasks.classify_model import build
 from recurra.tasks.classify_scoring import Judged, figures, judge, pictures
 from recurra.tasks.findings import Finding
-
-logger = logging.getLogger("recurra.tasks")
+from recurra.tasks.word_vectors import word_vectors
 
 VOCABULARY_FILE = "vocabulary.json"
 CLASSES_FILE = "classes.json"
@@ -100,7 +97,8 @@ class Classification(Task):
         width = config.model.embedding if isinstance(raw, list) else raw.width
         task = cls(config, classes, width, vocabulary)
         if vocabulary is not None and config.model.symbols not in ("learned", "onehot"):
-            task._read_vectors(Path(config.model.symbols), vocabulary)
+            task._vectors = word_vectors(Path(config.model.symbols), vocabulary.symbols)
+            task.width = task._vectors.shape[1]
         task._data = _Data(
             task._examples(raw, config.data),
             task._examples(valid, config.split.valid),
@@ -191,16 +189,6 @@ class Classification(Task):
             raise DataError(f"{path} holds texts, but the model was trained on vectors: give an .npz file or wav files")
         texts = [normal(one.text, self.config) for one in raw]
         return [self.vocabulary.encode(text).astype(np.int32) for text in texts], [one.text for one in raw]
-
-    def _read_vectors(self, path: Path, vocabulary: Vocabulary) -> None:
-        found = read_word_vectors(path, vocabulary.symbols)
-        self.width = len(next(iter(found.values())))
-        vectors = np.full((len(vocabulary), self.width), np.nan, dtype=np.float32)
-        for k, symbol in enumerate(vocabulary.symbols):
-            if symbol in found:
-                vectors[k] = found[symbol]
-        self._vectors = torch.from_numpy(vectors)
-        logger.info("%s has vectors for %d of %d symbols", path, len(found), len(vocabulary))
 
     # -- model and loss ----------------------------------------------------------------------------------------------
 

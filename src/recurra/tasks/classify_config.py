@@ -6,6 +6,7 @@ from recurra.tasks.config import (
     ConfigError,
     LoopConfig,
     OptimizerConfig,
+    RecurrentConfig,
     SplitConfig,
     require_choice,
     require_range,
@@ -30,6 +31,10 @@ class ModelConfig:
         "the recurrent cell: one that `recurra cells` lists, with options in brackets, or one of yours, FILE.py:NAME",
     )
     hidden: int = setting(128, "width of each layer, in units")
+    widths: dict[str, int] = field(
+        default_factory=dict,
+        metadata={"help": "what else the cell has a width for, by its name: model.widths.P=64 for projected_lstm"},
+    )
     layers: int = setting(1, "number of layers")
     bidirectional: bool = setting(False, "a second set of recurrent layers that reads from the end")
     dropout: float = setting(
@@ -55,6 +60,8 @@ class ModelConfig:
         require_choice("model.summary", self.summary, SUMMARIES)
         for name in ("hidden", "layers", "embedding", "span", "delays"):
             require_range(f"model.{name}", getattr(self, name), 1)
+        for name, size in self.widths.items():
+            require_range(f"model.widths.{name}", size, 1)
         require_range("model.head", self.head, 0)
         require_range("model.dropout", self.dropout, 0, 0.99)
         if self.step == 0:
@@ -141,6 +148,9 @@ class ClassifyConfig:
         "auto", "what runs the recurrent layers; auto: the fastest that can, `recurra doctor` lists all"
     )
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
+    recurrent: RecurrentConfig = field(
+        default_factory=RecurrentConfig, metadata={"help": "noise inside the recurrence"}
+    )
     train: LoopConfig = field(default_factory=LoopConfig, metadata={"help": "the way through the data"})
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "how parameters change"})
     split: SplitConfig = field(default_factory=SplitConfig, metadata={"help": "what is kept from training"})

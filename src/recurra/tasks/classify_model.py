@@ -13,6 +13,7 @@ from recurra.models import (
     Window,
 )
 from recurra.tasks.classify_config import ClassifyConfig
+from recurra.tasks.recurrence import cell_options, require_no_recurrence
 
 
 def build(config: ClassifyConfig, symbols: int | None, width: int, classes: int) -> Classifier:
@@ -25,7 +26,7 @@ def build(config: ClassifyConfig, symbols: int | None, width: int, classes: int)
         classes: number of classes.
 
     Raises:
-        ValueError: the cell or the engine is unknown.
+        ValueError: the cell or the engine is unknown, or options do not fit it.
     """
     model = config.model
     if symbols is None:
@@ -34,6 +35,8 @@ def build(config: ClassifyConfig, symbols: int | None, width: int, classes: int)
         inputs = SymbolInput(symbols, None if model.symbols == "onehot" else width)
     body: RecurrentBody | Bag | Positions | Window | TimeDelay
     backwards = 0
+    if model.kind != "recurrent":
+        require_no_recurrence(model.kind, model.widths, config.recurrent)
     if model.kind == "recurrent":
         recurrent = Recurrent(
             model.cell,
@@ -43,6 +46,7 @@ def build(config: ClassifyConfig, symbols: int | None, width: int, classes: int)
             bidirectional=model.bidirectional,
             dropout=model.dropout,
             engine=config.engine,
+            **cell_options(model.cell, model.widths, config.recurrent),
         )
         body = RecurrentBody(recurrent)
         backwards = recurrent.output_size // 2 if model.bidirectional else 0

@@ -103,6 +103,21 @@ class TrainConfig(LoopConfig):
 
 
 @dataclass
+class RecurrentConfig:
+    """Noise inside the recurrence, in training; what stands between the layers is `model.dropout`."""
+
+    dropout: float = setting(
+        0.0, "chance that a unit of the state is hidden from the matrices that read it, the same units all along"
+    )
+    zoneout: float = setting(0.0, "chance that a unit of the state keeps its value of the step before")
+    weight_drop: float = setting(0.0, "chance that an element of a recurrent matrix is zero in an update")
+
+    def __post_init__(self) -> None:
+        for name in ("dropout", "zoneout", "weight_drop"):
+            require_range(f"recurrent.{name}", getattr(self, name), 0, 0.99)
+
+
+@dataclass
 class SplitConfig:
     """Which examples are kept from training: to choose the best parameters, and to test them."""
 

@@ -6,6 +6,7 @@ from recurra.tasks.config import (
     ConfigError,
     LoopConfig,
     OptimizerConfig,
+    RecurrentConfig,
     SamplingConfig,
     require_choice,
     require_range,
@@ -119,6 +120,10 @@ class ModelConfig:
         "general, concat, scaled (Luong)",
     )
     hidden: int = setting(64, "width of each layer, in units")
+    widths: dict[str, int] = field(
+        default_factory=dict,
+        metadata={"help": "what else the cell has a width for, by its name: model.widths.P=64 for projected_lstm"},
+    )
     layers: int = setting(1, "number of layers")
     dropout: float = setting(0.0, "chance that a value is dropped in training: between layers and before the head")
     noise: float = setting(
@@ -153,6 +158,8 @@ class ModelConfig:
             require_range(f"model.{name}", getattr(self, name), 1)
         for name in ("linear", "order_inputs", "noise"):
             require_range(f"model.{name}", getattr(self, name), 0)
+        for name, size in self.widths.items():
+            require_range(f"model.widths.{name}", size, 1)
         require_range("model.order", self.order, 0)
         require_choice("model.linear_start", self.linear_start, ("zeros", "ar"))
         require_range("model.dropout", self.dropout, 0, 0.99)
@@ -216,6 +223,9 @@ class ForecastConfig:
     series: SeriesConfig = field(default_factory=SeriesConfig, metadata={"help": "the table"})
     forecast: ForecastingConfig = field(default_factory=ForecastingConfig, metadata={"help": "what from what"})
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
+    recurrent: RecurrentConfig = field(
+        default_factory=RecurrentConfig, metadata={"help": "noise inside the recurrence"}
+    )
     train: LoopConfig = field(default_factory=LoopConfig, metadata={"help": "the way through the data"})
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "how parameters change"})
     sampling: SamplingConfig = field(

@@ -4,6 +4,7 @@ from recurra.data import Layout
 from recurra.layers import Attention, Decoder, Recurrent
 from recurra.models import DelayMemory, EncodedMemory, Forecaster, Lags, Outlook, RecurrentMemory, Way
 from recurra.tasks.forecast_config import ForecastConfig
+from recurra.tasks.recurrence import cell_options, require_no_recurrence
 from recurra.tasks.sampling import build_sampling
 
 
@@ -29,6 +30,8 @@ def build(config: ForecastConfig, layout: Layout) -> Forecaster:
     )
     own = way.inputs - layout.past - layout.ahead  # columns that are the series' own past
     body: RecurrentMemory | EncodedMemory | Lags | DelayMemory
+    if model.kind not in ("recurrent", "encoder_decoder"):
+        require_no_recurrence(model.kind, model.widths, config.recurrent)
     if model.kind in ("recurrent", "encoder_decoder"):
         recurrent = Recurrent(
             model.cell,
@@ -38,6 +41,7 @@ def build(config: ForecastConfig, layout: Layout) -> Forecaster:
             dropout=model.dropout,
             causal=True,
             engine=config.engine,
+            **cell_options(model.cell, model.widths, config.recurrent),
         )
         if model.kind == "recurrent":
             body = RecurrentMemory(recurrent)
@@ -70,4 +74,5 @@ def _decoder(config: ForecastConfig, inputs: int, encoder: Recurrent) -> Decoder
         num_layers=model.layers,
         dropout=model.dropout,
         engine=config.engine,
+        **cell_options(model.cell, model.widths, config.recurrent),
     )

@@ -19,9 +19,9 @@ from recurra.decoding import Sampler, sample
 from recurra.layers import State
 from recurra.models import Condition, LanguageModel
 from recurra.tasks.base import Task, Use
-from recurra.tasks.config import require_widths
 from recurra.tasks.lm_config import LanguageModellingConfig
 from recurra.tasks.lm_scoring import line_nats, text_nats
+from recurra.tasks.recurrence import cell_options
 from recurra.tasks.sampling import build_sampling
 from recurra.tasks.scoring import evaluating
 
@@ -161,13 +161,11 @@ class LanguageModelling(Task):
             ConfigError: a width of the cell is not given, or one is given that it does not have.
         """
         settings = self.config.model
-        require_widths(settings.cell, settings.widths)
         return LanguageModel(
             len(self.vocabulary),
             cell=settings.cell,
             embedding=settings.embedding,
             hidden=settings.hidden,
-            widths=settings.widths,
             layers=settings.layers,
             dropout=settings.dropout,
             tied=settings.tied,
@@ -175,6 +173,7 @@ class LanguageModelling(Task):
             init=settings.init,
             condition=self._condition(),
             sampling=build_sampling(self.config.sampling),
+            **cell_options(settings.cell, settings.widths, self.config.recurrent),
         )
 
     def _condition(self) -> Condition | None:

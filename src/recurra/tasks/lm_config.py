@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from recurra.tasks.config import (
     ConfigError,
     OptimizerConfig,
+    RecurrentConfig,
     SamplingConfig,
     TrainConfig,
     require_choice,
@@ -150,6 +151,9 @@ class LanguageModellingConfig:
         "auto", "what runs the recurrent layers; auto: the fastest that can, `recurra doctor` lists all"
     )
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
+    recurrent: RecurrentConfig = field(
+        default_factory=RecurrentConfig, metadata={"help": "noise inside the recurrence"}
+    )
     train: TrainConfig = field(default_factory=TrainConfig, metadata={"help": "the way through the data"})
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "how parameters change"})
     sampling: SamplingConfig = field(default_factory=SamplingConfig, metadata={"help": "scheduled sampling"})

@@ -19,6 +19,7 @@ from recurra.tasks.tag_config import TagConfig
 from recurra.tasks.tag_data import Examples, Raw, TagBatch, all_tags, columns, counts_of, parts, read
 from recurra.tasks.tag_model import build, chooses_together
 from recurra.tasks.tag_scoring import figures, judge, pictures
+from recurra.tasks.word_vectors import word_vectors
 
 _BASELINE_FILE = "commonest.npy"
 _SHOWN = 10  # sentences in the report
@@ -56,6 +57,7 @@ class Tagging(Task):
             data: the examples, where it is to be trained.
         """
         self.config, self.alphabet, self.commonest, self._data = config, alphabet, commonest, data
+        self._vectors: Tensor | None = None  # word vectors to start from, [V, E]
         self.criterion = "valid_accuracy" if alphabet.scheme is None else "valid_f1"
 
     # -- data --------------------------------------------------------------------------------------------------------
@@ -71,9 +73,13 @@ class Tagging(Task):
         whole = read(config.data, config)
         tags = all_tags(whole, config.data)
         raw, valid, test = parts(whole, config)
-        alphabet = Alphabet.build(raw, tags, config)
+        alphabet, vectors = Alphabet.build(raw, tags, config), None
+        if alphabet.tokens is not None and config.model.symbols not in ("learned", "onehot"):
+            vectors = word_vectors(Path(config.model.symbols), alphabet.tokens.names)
+            alphabet = replace(alphabet, vectors=vectors.shape[1])
         met, commonest = counts_of(raw, alphabet)
         task = cls(config, alphabet, commonest)
+        task._vectors = vectors
         training = task._examples(raw, config.data)
         validation = task._examples(valid, config.split.valid)
         held = None if test is None else task._examples(test, config.split.test or config.data)
@@ -154,6 +160,8 @@ class Tagging(Task):
         if self._data is not None and isinstance(self._data.training.raw, FrameSet):
             values = np.concatenate(self._data.training.raw.sequences)
             model.inputs.standardise(torch.from_numpy(values.mean(0)), torch.from_numpy(values.std(0)))
+        if self._vectors is not None:
+            model.inputs.start(self._vectors, fixed=self.config.model.symbols_fixed)
         return model
 
     def loss(self, model: nn.Module, batch: TagBatch, state: Any) -> tuple[Tensor, Any]:

@@ -40,6 +40,7 @@ class Alphabet:
         pairs: known pairs of neighbouring tokens; None where they are not read.
         characters: known characters of tokens; None where they are not read.
         width: columns of the vectors that are read; 0: tokens are.
+        vectors: columns of the word vectors that tokens start from; 0: they start from none.
         lowercase: whether tokens are known by their small letters.
         digits: whether tokens are known with 0 for every digit.
     """
@@ -53,6 +54,7 @@ class Alphabet:
     width: int = 0
     lowercase: bool = False
     digits: bool = False
+    vectors: int = 0
 
     @classmethod
     def build(cls, raw: list[Tagged] | FrameSet, tags: list[str], config: TagConfig) -> "Alphabet":
@@ -176,6 +178,7 @@ class Alphabet:
             "scheme": self.scheme.name if self.scheme else None,
             "cut": self.cut,
             "width": self.width,
+            "vectors": self.vectors,
             "lowercase": self.lowercase,
             "digits": self.digits,
             **{name: one.names if one else None for name, one in self._symbols().items()},

@@ -7,6 +7,7 @@ from recurra.tasks.config import (
     ConfigError,
     LoopConfig,
     OptimizerConfig,
+    RecurrentConfig,
     SplitConfig,
     require_choice,
     require_range,
@@ -30,13 +31,20 @@ class ModelConfig:
         "the recurrent cell: one that `recurra cells` lists, with options in brackets, or one of yours, FILE.py:NAME",
     )
     hidden: int = setting(128, "width of each layer, in each direction, in units")
+    widths: dict[str, int] = field(
+        default_factory=dict,
+        metadata={"help": "what else the cell has a width for, by its name: model.widths.P=64 for projected_lstm"},
+    )
     layers: int = setting(1, "number of layers")
     bidirectional: bool = setting(True, "a second set of recurrent layers that reads from the end")
     dropout: float = setting(
         0.3, "chance that a value is dropped in training: on the input, between layers, on what the body gives"
     )
-    symbols: str = setting("learned", "how a token enters: learned (a vector learned for each) or onehot")
-    embedding: int = setting(100, "width of the learned vectors, in units")
+    symbols: str = setting(
+        "learned", "how a token enters: learned (a vector learned for each), onehot, or a file of word vectors"
+    )
+    symbols_fixed: bool = setting(False, "leave the word vectors of the file as they are")
+    embedding: int = setting(100, "width of the learned vectors, in units; a file of word vectors has its own")
     pairs: int | None = setting(
         None, "width of the vectors of a token with each of its neighbours; 0: none; null: 50 of segmented text, else 0"
     )
@@ -48,8 +56,8 @@ class ModelConfig:
     character_embedding: int = setting(30, "width of the vectors of characters in it, in units")
     output: str = setting(
         "auto",
-        "how tags are chosen: softmax (each by itself), crf (all of a sentence together, by a linear-chain random "
-        "field); auto: crf where tags write spans",
+        "how tags are chosen: softmax (each by itself), crf (all of a sentence together, by a linear-chain conditional "
+        "random field); auto: crf where tags write spans",
     )
     feedback: bool = setting(
         False, "kind feedforward: the tag of the step before is an input too; in training the true one"
@@ -58,10 +66,11 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require_choice("model.kind", self.kind, KINDS)
-        require_choice("model.symbols", self.symbols, ("learned", "onehot"))
         require_choice("model.output", self.output, ("auto", "softmax", "crf"))
         for name in ("hidden", "layers", "embedding", "character_embedding", "delays"):
             require_range(f"model.{name}", getattr(self, name), 1)
+        for name, size in self.widths.items():
+            require_range(f"model.widths.{name}", size, 1)
         for name in ("pairs", "characters"):
             require_range(f"model.{name}", getattr(self, name), 0)
         require_range("model.dropout", self.dropout, 0, 0.99)
@@ -124,6 +133,9 @@ class TagConfig:
         "auto", "what runs the recurrent layers; auto: the fastest that can, `recurra doctor` lists all"
     )
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
+    recurrent: RecurrentConfig = field(
+        default_factory=RecurrentConfig, metadata={"help": "noise inside the recurrence"}
+    )
     train: LoopConfig = field(default_factory=LoopConfig, metadata={"help": "the way through the data"})
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "how parameters change"})
     split: SplitConfig = field(default_factory=SplitConfig, metadata={"help": "what is kept from training"})

@@ -5,6 +5,8 @@ from torch import nn
 
 from recurra.layers import LinearChainCRF, Recurrent
 from recurra.models import Bag, RecurrentBody, Spelling, SymbolInput, Tagger, TimeDelay, TokenInput, VectorInput
+from recurra.tasks.config import require_widths
+from recurra.tasks.recurrence import cell_options, require_no_recurrence
 from recurra.tasks.tag_alphabet import CHARACTERS, PAIRS, Alphabet
 from recurra.tasks.tag_config import TagConfig
 
@@ -19,6 +21,10 @@ def build(config: TagConfig, alphabet: Alphabet) -> Tagger:
     inputs = _input(config, alphabet)
     width = inputs.width + (len(alphabet.tags) if model.feedback else 0)
     body: nn.Module
+    if model.kind != "recurrent":
+        # Spellings are read by the cell whatever reads the sequence.
+        widths = model.widths if alphabet.characters is None else {}
+        require_no_recurrence(model.kind, widths, config.recurrent)
     if model.kind == "recurrent":
         body = RecurrentBody(
             Recurrent(
@@ -29,6 +35,7 @@ def build(config: TagConfig, alphabet: Alphabet) -> Tagger:
                 bidirectional=model.bidirectional,
                 dropout=model.dropout,
                 engine=config.engine,
+                **cell_options(model.cell, model.widths, config.recurrent),
             )
         )
     elif model.kind == "feedforward":
@@ -49,13 +56,15 @@ def _input(config: TagConfig, alphabet: Alphabet) -> TokenInput:
     model = config.model
     if alphabet.tokens is None:
         return TokenInput(VectorInput(alphabet.width))
-    symbol = SymbolInput(len(alphabet.tokens), None if model.symbols == "onehot" else model.embedding)
+    width = None if model.symbols == "onehot" else alphabet.vectors or model.embedding
+    symbol = SymbolInput(len(alphabet.tokens), width)
     pairs = spelling = None
     if alphabet.pairs is not None:
         pairs = nn.Embedding(len(alphabet.pairs), model.pairs or PAIRS)
     if alphabet.characters is not None:
         count, hidden = len(alphabet.characters), model.characters or CHARACTERS
-        spelling = Spelling(model.cell, count, model.character_embedding, hidden, config.engine)
+        require_widths(model.cell, model.widths)
+        spelling = Spelling(model.cell, count, model.character_embedding, hidden, model.widths, config.engine)
     return TokenInput(symbol, pairs, spelling)
 
 
