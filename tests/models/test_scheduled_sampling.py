@@ -96,6 +96,17 @@ def test_coins_fall_as_often_as_the_chance_says(way):
     assert (given == 0).all()
 
 
+@pytest.mark.parametrize("way", ["exact", "parallel"])
+def test_behind_a_rows_end_nothing_changes(way):
+    sampling, lengths = ScheduledSampling(**NEVER, way=way), torch.tensor([4, 1, 2])
+    given = torch.zeros(3, 4)
+    ones = torch.ones_like(given)
+    mixed = sampling.mix(
+        sampling, given, lambda read, state, _: (torch.ones_like(read), state), lambda *_: ones, lengths
+    )
+    assert mixed.tolist() == [[0, 1, 1, 1], [0, 0, 0, 0], [0, 1, 0, 0]]
+
+
 def test_samples_are_drawn_as_the_model_says():
     model = language_model(**NEVER, way="parallel", feed="sample")
     with torch.no_grad():

@@ -52,7 +52,7 @@ def share_of_reversed_words(attention: Attention | None) -> float:
         sources, lengths, inputs, targets = words(48, generator)
         return model.nats(model.encode(sources, lengths), inputs, targets, lengths).sum() / lengths.sum()
 
-    train(model, 500, loss)
+    train(model, 300, loss)
     sources, lengths, inputs, targets = words(500, generator)
     with torch.no_grad():
         own = model.roll_out(model.encode(sources, lengths), inputs[:, 0], LONGEST)

@@ -86,7 +86,7 @@ class Autoregressive(nn.Module):
             [B, T], in nats (of frames of the kinds `mse`, `mae`, `huber` and `quantiles` that error).
         """
         if self.training and self.sampling is not None:
-            inputs = self._mixed(encoded, inputs, self.sampling)
+            inputs = self._mixed(encoded, inputs, lengths, self.sampling)
         found = self.output.nats(self.features(encoded, inputs, lengths), targets, label_smoothing)
         if lengths is None or found.shape[1] == int(lengths.min()):
             return found
@@ -110,17 +110,19 @@ class Autoregressive(nn.Module):
         )
         return self._read_out(values[:, values.shape[1] - read.shape[1] :], read)
 
-    def _mixed(self, encoded: Encoded, inputs: Tensor, sampling: ScheduledSampling) -> Tensor:
+    def _mixed(self, encoded: Encoded, inputs: Tensor, lengths: Tensor | None, sampling: ScheduledSampling) -> Tensor:
+        """What is read in an update with scheduled sampling."""
+
         def one_step(read: Tensor, state: Any, step: int) -> tuple[Tensor, Any]:
             features, state, _ = self._advance(read, self.start(encoded) if state is None else state)
             return self.output.own(features, sampling.feed), state
 
         def all_steps(read: Tensor, wanted: Tensor) -> Tensor:
             own = torch.zeros_like(read)
-            own[wanted] = self.output.own(self.features(encoded, read)[wanted], sampling.feed)
+            own[wanted] = self.output.own(self.features(encoded, read, lengths)[wanted], sampling.feed)
             return own
 
-        return sampling.mix(self, inputs, one_step, all_steps)
+        return sampling.mix(self, inputs, one_step, all_steps, lengths)
 
     # -- step by step ------------------------------------------------------------------------------------------------
 

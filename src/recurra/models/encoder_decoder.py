@@ -10,6 +10,7 @@ from recurra.models.autoregressive import Autoregressive, draw
 from recurra.models.bridge import Bridge
 from recurra.models.dropouts import Dropouts
 from recurra.models.encoder import Encoded, Encoder
+from recurra.models.inputs import unit_vectors
 from recurra.models.outputs import TokenOutput
 from recurra.models.scheduled_sampling import ScheduledSampling
 from recurra.models.summary import Summary
@@ -110,9 +111,9 @@ class EncoderDecoder(Autoregressive):
                 f"{width} and {target_size} target symbols of width {embedding}"
             )
         start = Initialisation(bound=init)
-        vectors = nn.Embedding(target_size, embedding)
+        vectors = unit_vectors(target_size, embedding)
         encoder = Encoder(
-            vectors if shared else nn.Embedding(source_size, width),
+            vectors if shared else unit_vectors(source_size, width),
             cell=cell,
             hidden=hidden,
             layers=layers,

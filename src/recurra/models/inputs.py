@@ -5,6 +5,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def unit_vectors(symbols: int, width: int) -> nn.Embedding:
+    """Learned vectors of length 1 on average: longer ones drive the gates of a decoder shut before it has learnt what
+    to look at, and it learns some times slower.
+
+    Args:
+        symbols: number of symbols, V.
+        width: width of the vectors, E.
+    """
+    embedding, bound = nn.Embedding(symbols, width), (3.0 / width) ** 0.5
+    nn.init.uniform_(embedding.weight, -bound, bound)
+    return embedding
+
+
 class SymbolInput(nn.Module):
     """Symbols as learned vectors, or as one-hot vectors.
 

@@ -173,7 +173,7 @@ class LanguageModel(nn.Module):
             own[wanted] = torch.cat([drawn_tokens(self.logits(part), sampling.feed) for part in rows])
             return own
 
-        return sampling.mix(self, tokens, one_step, all_steps)
+        return sampling.mix(self, tokens, one_step, all_steps, lengths)
 
     def features(
         self,

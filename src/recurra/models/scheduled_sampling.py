@@ -104,7 +104,14 @@ class ScheduledSampling(nn.Module):
         return max(self.minimum, chance)
 
     @torch.no_grad()
-    def mix(self, model: nn.Module, given: Tensor, one_step: OneStep, all_steps: AllSteps) -> Tensor:
+    def mix(
+        self,
+        model: nn.Module,
+        given: Tensor,
+        one_step: OneStep,
+        all_steps: AllSteps,
+        lengths: Tensor | None = None,
+    ) -> Tensor:
         """What is read in an update: true outputs, and the model's own where the coin says so. Counts the update.
 
         Args:
@@ -113,12 +120,15 @@ class ScheduledSampling(nn.Module):
                 such as a start symbol, is always read.
             one_step: the model's own output after a step; of the way `exact`.
             all_steps: its own outputs after all steps; of the way `parallel`.
+            lengths: steps of each row, int64 [B]; None: T for all. Behind a row's end nothing is changed.
 
         Returns:
             the shape of `given`.
         """
         own_read = torch.rand(given.shape[:2], device=given.device) >= self.chance
         own_read[:, 0] = False
+        if lengths is not None:
+            own_read &= torch.arange(given.shape[1], device=given.device) < lengths.to(given.device).unsqueeze(1)
         self.updates += 1
         if not own_read.any():
             return given

@@ -10,7 +10,7 @@ from recurra.models.autoregressive import Autoregressive, draw
 from recurra.models.bridge import Bridge
 from recurra.models.dropouts import Dropouts
 from recurra.models.encoder import Encoded
-from recurra.models.inputs import VectorInput
+from recurra.models.inputs import VectorInput, unit_vectors
 from recurra.models.outlook import KINDS
 from recurra.models.outputs import FrameOutput, LabelOutput, Output, TokenOutput
 from recurra.models.scheduled_sampling import ScheduledSampling
@@ -124,7 +124,7 @@ class VectorToSequence(Autoregressive):
             readout=readout,
             sampling=sampling,
         )
-        self.source = nn.Embedding(source_size, embedding) if source == "class" else VectorInput(source_size)
+        self.source = unit_vectors(source_size, embedding) if source == "class" else VectorInput(source_size)
         self.map = nn.Linear(source_size, mapped) if mapped and source != "class" else None
         self.mean = Summary("mean", width) if source == "grid" else None
         self.before = nn.Linear(width, written) if fed == "first" else None
@@ -171,7 +171,7 @@ class VectorToSequence(Autoregressive):
 
 def _output(kind: str, size: int, embedding: int, features: int, *, tied: bool) -> Output:
     if kind == "tokens":
-        return TokenOutput(size, nn.Embedding(size, embedding), features, tied=tied)
+        return TokenOutput(size, unit_vectors(size, embedding), features, tied=tied)
     return LabelOutput(size, features) if kind == "labels" else FrameOutput(kind, size, features)
 
 
