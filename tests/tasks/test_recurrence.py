@@ -30,6 +30,11 @@ def columns(folder: Path) -> Path:
     return folder / "tags.conll"
 
 
+def pairs(folder: Path) -> Path:
+    (folder / "pairs.tsv").write_text("".join(f"{word}\t{word[::-1]}\n" for word in ("ab", "cad", "ba", "dd", "bca")))
+    return folder / "pairs.tsv"
+
+
 def series(folder: Path) -> Path:
     (folder / "series.csv").write_text("load\n" + "\n".join(str(k % 7 + k / 9) for k in range(200)) + "\n")
     return folder / "series.csv"
@@ -40,6 +45,7 @@ TASKS: dict[str, tuple[Callable[[Path], Path], Words]] = {
     "lm": (text, ("train.bptt=5",)),
     "classify": (table, ("split.valid=0.25",)),
     "tag": (columns, ("split.valid=0.25", "model.characters=0")),
+    "translate": (pairs, ("model.cell=lstm", "split.valid=0.25", "attention.score=none")),
     "forecast": (series, ("series.targets=load", "forecast.window=8", "forecast.horizon=3")),
 }
 

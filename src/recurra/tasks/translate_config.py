@@ -6,6 +6,7 @@ from recurra.tasks.config import (
     ConfigError,
     LoopConfig,
     OptimizerConfig,
+    RecurrentConfig,
     SamplingConfig,
     SplitConfig,
     require_choice,
@@ -30,6 +31,10 @@ class ModelConfig:
         None,
         "width of the decoder's layers; null: as model.hidden, or with dot or scaled attention as wide as what it "
         "looks at",
+    )
+    widths: dict[str, int] = field(
+        default_factory=dict,
+        metadata={"help": "what else the cell has a width for, by its name: model.widths.P=64 for projected_lstm"},
     )
     layers: int = setting(1, "number of layers of the encoder, and of the decoder")
     bidirectional: bool = setting(True, "the encoder also reads from the end")
@@ -61,6 +66,8 @@ class ModelConfig:
         require_choice("model.context", self.context, ("last", "mapped", "all"))
         for name in ("embedding", "hidden", "decoder_hidden", "layers"):
             require_range(f"model.{name}", getattr(self, name), 1)
+        for name, size in self.widths.items():
+            require_range(f"model.widths.{name}", size, 1)
         require_range("model.readout", self.readout, 0)
         for name in ("", "_embedding", "_layers", "_memory", "_output"):
             require_range(f"model.dropout{name}", getattr(self, f"dropout{name}"), 0, 0.99)
@@ -219,6 +226,9 @@ class TranslateConfig:
     )
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
     attention: AttentionConfig = field(default_factory=AttentionConfig, metadata={"help": "what the decoder looks at"})
+    recurrent: RecurrentConfig = field(
+        default_factory=RecurrentConfig, metadata={"help": "noise inside the recurrence"}
+    )
     train: TranslateLoopConfig = field(
         default_factory=TranslateLoopConfig, metadata={"help": "the way through the data"}
     )

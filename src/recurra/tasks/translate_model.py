@@ -7,6 +7,7 @@ from recurra.data import DataError
 from recurra.layers import Attention
 from recurra.models import Dropouts, EncoderDecoder
 from recurra.tasks.config import ConfigError
+from recurra.tasks.recurrence import cell_options
 from recurra.tasks.sampling import build_sampling
 from recurra.tasks.translate_config import ModelConfig, TranslateConfig
 from recurra.tasks.translate_sides import FILE, Sides
@@ -44,6 +45,7 @@ def build(config: TranslateConfig, sides: Sides) -> EncoderDecoder:
         sampling=build_sampling(config.sampling),
         init=settings.init,
         engine=config.engine,
+        **cell_options(settings.cell, settings.widths, config.recurrent),
     )
     model.register_buffer(_FINGERPRINT, torch.tensor(sides.fingerprint()))
     return model
