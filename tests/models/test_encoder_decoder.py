@@ -75,6 +75,8 @@ def test_a_row_is_alone_in_its_batch(settings):
     behind = torch.arange(5) >= steps[:, None]
     whole = model.nats(model.encode(sources, lengths), inputs, targets.masked_fill(behind, -100), steps)
     assert (whole[behind] == 0).all()
+    unmasked = model.nats(model.encode(sources, lengths), inputs, targets, steps, reduction="sum")
+    torch.testing.assert_close(unmasked, whole.sum())
     for row, (source, length) in enumerate(zip(lengths.tolist(), steps.tolist(), strict=True)):
         one = slice(row, row + 1)
         encoded = model.encode(sources[one, :source], lengths[one])

@@ -98,6 +98,8 @@ def test_rows_can_end_early(named):
     ended = model.nats(model.encode(source), inputs, targets, lengths)
     alive = torch.arange(5) < lengths[:, None]
     torch.testing.assert_close(ended, torch.where(alive, whole, 0.0))
+    total = model.nats(model.encode(source), inputs, targets, lengths, reduction="sum")
+    torch.testing.assert_close(total, ended.sum())
 
 
 @every_model

@@ -1,7 +1,7 @@
 """The half that writes: outputs one after another, each read back, from what an encoder gives."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from recurra.layers import Attended, Decoder, DecoderState
 from recurra.models.dropouts import Dropouts
 from recurra.models.encoder import Encoded
-from recurra.models.outputs import Output, TokenOutput
+from recurra.models.outputs import LossSettings, Output, TokenOutput
 from recurra.models.scheduled_sampling import ScheduledSampling
 
 
@@ -71,6 +71,7 @@ class Autoregressive(nn.Module):
         targets: Tensor,
         lengths: Tensor | None = None,
         label_smoothing: float = 0.0,
+        reduction: Literal["none", "sum"] = "none",
     ) -> Tensor:
         """The negative log-probability of each target, given all before it; no more than one layer's logits are held.
 
@@ -81,17 +82,19 @@ class Autoregressive(nn.Module):
             targets: the outputs, int64 [B, T], -100 where there is none; or [B, T, K].
             lengths: steps of each row, int64 [B], on the CPU; None: T for all. Behind a row's end the loss is 0.
             label_smoothing: share of each target that is spread evenly.
+            reduction: "none", or "sum" over all that is written, which is quicker in training than to sum afterwards.
 
         Returns:
-            [B, T], in nats (of frames of the kinds `mse`, `mae`, `huber` and `quantiles` that error).
+            [B, T] or a scalar, in nats (of frames of the kinds `mse`, `mae`, `huber` and `quantiles` that error).
         """
         if self.training and self.sampling is not None:
             inputs = self._mixed(encoded, inputs, lengths, self.sampling)
-        found = self.output.nats(self.features(encoded, inputs, lengths), targets, label_smoothing)
-        if lengths is None or found.shape[1] == int(lengths.min()):
-            return found
-        steps = torch.arange(found.shape[1], device=found.device)
-        return found.masked_fill(steps >= lengths.to(found.device).unsqueeze(1), 0.0)
+        behind = None
+        if lengths is not None and int(lengths.min()) < inputs.shape[1]:
+            steps = torch.arange(inputs.shape[1], device=inputs.device)
+            behind = steps >= lengths.to(inputs.device).unsqueeze(1)
+        settings = LossSettings(behind, label_smoothing, reduction)
+        return self.output.nats(self.features(encoded, inputs, lengths), targets, settings)
 
     def features(self, encoded: Encoded, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """What the output layer reads, [B, T, D], after each of `inputs`; arguments as for `nats`."""

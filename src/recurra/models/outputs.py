@@ -1,5 +1,8 @@
 """What a model writes, one after another, and reads back: tokens, frames of values, or sets of labels."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,8 +13,31 @@ from recurra.models.outlook import Outlook
 # Between an embedding's usual 1, which makes the first logits too large, and an output layer's 1/√E, which makes the
 # first inputs so small that learning starts late.
 TIED_DEVIATION = 0.3
+# Stands where there is no target.
+NO_TARGET = -100
 # Logits held at once where tokens are drawn.
 AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """How the loss of B rows of T outputs is taken.
+
+    Attributes:
+        behind: which steps are behind a row's end and cost nothing, bool [B, T]; None: none.
+        label_smoothing: share of each target that is spread evenly over all labels (Szegedy et al. 2015).
+        reduction: "none" for [B, T], or "sum" for their sum, whose gradient of tokens is found in one pass.
+    """
+
+    behind: Tensor | None = None
+    label_smoothing: float = 0.0
+    reduction: Literal["none", "sum"] = "none"
+
+    def reduced(self, losses: Tensor) -> Tensor:
+        """Losses [B, T] as they are asked for."""
+        if self.behind is not None:
+            losses = losses.masked_fill(self.behind, 0.0)
+        return losses.sum() if self.reduction == "sum" else losses
 
 
 class TokenOutput(nn.Module):
@@ -48,20 +74,21 @@ class TokenOutput(nn.Module):
         """[..., D] to [..., V]."""
         return F.linear(self._projected(features), self._weight(), self.bias)
 
-    def nats(self, features: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """−log p of targets int64 [...], -100 where there is none, from features [..., D], without holding all logits.
-
-        With `label_smoothing`, this share of each target is spread evenly over all tokens (Szegedy et al. 2015).
-        """
+    def nats(self, features: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
+        """−log p of targets int64 [B, T], -100 where there is none, from features [B, T, D], without
+        holding all logits."""
+        if settings.behind is not None:
+            targets = targets.masked_fill(settings.behind, NO_TARGET)
         found = linear_cross_entropy(
             self._projected(features).flatten(0, -2),
             self._weight(),
             self.bias,
             targets.flatten(),
-            label_smoothing=label_smoothing,
-            reduction="none",
+            ignore_index=NO_TARGET,
+            label_smoothing=settings.label_smoothing,
+            reduction=settings.reduction,
         )
-        return found.view(targets.shape)
+        return found.view(targets.shape) if settings.reduction == "none" else found
 
     def own(self, features: Tensor, feed: str, generator: torch.Generator | None = None) -> Tensor:
         """Tokens int64 [N] from features [N, D]: a `sample` of what the model says, or the `best`."""
@@ -106,12 +133,18 @@ class FrameOutput(nn.Module):
         """The parameters of each value, [..., K, P]."""
         return self.outlook(features)[..., 0, :, :]
 
-    def nats(self, features: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """The loss of each frame, [...], summed over its columns: −log p of `gaussian` and `student`, else the kind's
-        error, which is not in nats. Frames have no labels to smooth.
+    def nats(self, features: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
+        """The loss of frames [B, T, K], summed over their columns: −log p of `gaussian` and `student`, else the kind's
+        error, which is not in nats.
+
+        Raises:
+            ValueError: labels are to be smoothed, and frames have none.
         """
-        _require_no_smoothing(label_smoothing)
-        return self.outlook.losses(self.logits(features), targets).sum(-1)
+        if settings.label_smoothing:
+            raise ValueError(
+                f"label_smoothing={settings.label_smoothing}: frames of values have no labels to smooth; leave it out"
+            )
+        return settings.reduced(self.outlook.losses(self.logits(features), targets).sum(-1))
 
     def own(self, features: Tensor, feed: str, generator: torch.Generator | None = None) -> Tensor:
         """Frames [..., K] from features [..., D]: a `sample`, or the `best`, what is expected."""
@@ -142,11 +175,12 @@ class LabelOutput(nn.Module):
         """[..., D] to [..., K]."""
         return self.linear(features)
 
-    def nats(self, features: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """−log p of each set [..., K], [...]. With `label_smoothing` s, a label is taken for 1 − s/2 or s/2."""
+    def nats(self, features: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
+        """−log p of sets [B, T, K]. With label smoothing s, a label is taken for 1 − s/2 or s/2."""
         logits = self.logits(features)
-        soft = targets.to(logits.dtype) * (1.0 - label_smoothing) + 0.5 * label_smoothing
-        return F.binary_cross_entropy_with_logits(logits, soft, reduction="none").sum(-1)
+        share = settings.label_smoothing
+        soft = targets.to(logits.dtype) * (1.0 - share) + 0.5 * share
+        return settings.reduced(F.binary_cross_entropy_with_logits(logits, soft, reduction="none").sum(-1))
 
     def own(self, features: Tensor, feed: str, generator: torch.Generator | None = None) -> Tensor:
         """Sets [..., K] of 0 and 1 from features [..., D]: a `sample`, or the `best`, all that are likelier there."""
@@ -155,8 +189,3 @@ class LabelOutput(nn.Module):
 
 
 Output = TokenOutput | FrameOutput | LabelOutput
-
-
-def _require_no_smoothing(label_smoothing: float) -> None:
-    if label_smoothing:
-        raise ValueError(f"label_smoothing={label_smoothing}: frames of values have no labels to smooth; leave it out")
