@@ -151,10 +151,9 @@ class Translation(Task):
         translator = require_own(model, self.sides)
         batch = batch.to(next(model.parameters()).device)
         encoded = translator.encode(batch.source, batch.source_lengths)
-        nats = translator.nats(
-            encoded, batch.inputs, batch.targets, batch.lengths, label_smoothing=self.config.loss.smoothing
-        )
-        return nats.sum() / batch.tokens, None
+        smoothing = self.config.loss.smoothing
+        nats = translator.nats(encoded, batch.inputs, batch.targets, batch.lengths, smoothing, "sum")
+        return nats / batch.tokens, None
 
     def _translator(self, model: nn.Module) -> Translator:
         return Translator(require_own(model, self.sides), self.sides, reverse=self.config.text.reverse)
