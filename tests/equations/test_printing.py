@@ -7,6 +7,7 @@ import pytest
 
 from recurra import cells
 from recurra.equations import Value, affine, cell, latex, layer_norm, select, softplus, sqrt, tanh, unicode, vector
+from recurra.equations.attention import attentive
 from recurra.equations.printing import equations, multiply_adds, parameter_count, polynomial
 from recurra.equations.program import Program
 
@@ -205,3 +206,17 @@ def test_functions():
 
     assert equations(f) == ["hₜ = √(softplus(LN(W_h xₜ + U_h hₜ₋₁ + b_h)) + v)"]
     assert r"\sqrt{\mathrm{softplus}" in latex(f)
+
+
+def test_attention():
+    text = unicode(attentive(cells.get("elman"), "scaled", place="after", feeding=True))
+    assert "attentionₜₛ = softmaxₛ(hₜ · memoryₛ ⊙ √(1 / H))" in text
+    assert "contextₜ = Σₛ attentionₜₛ ⊙ memoryₛ" in text
+    assert "fedₜ = tanh(U_readout hₜ + U_readout2 contextₜ + b_readout)" in text
+    text = unicode(attentive(cells.get("gru"), coverage=True))
+    assert "tanh(W_key memoryₛ + b_key + U_query hₜ₋₁ + coveredₛₜ₋₁ ⊙ w_covered)" in text
+    assert "coveredₜₛ = coveredₛₜ₋₁ + attentionₜₛ" in text
+    assert "state          h [H], covered [S, 1]" in text
+    assert "once a row     W_key" in text
+    assert text.count(" a step, A M a source\n") == 1
+    assert r"context_t &= \sum_s attention_{t,s} \odot memory_s" in latex(attentive(cells.get("gru")))

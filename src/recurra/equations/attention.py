@@ -90,8 +90,10 @@ def attentive(
         def attend(query: Value) -> tuple[Value, Value]:
             scores = _scores(score, memory, query, covered)
             weights = softmax(scores) if window is None else _local(scores, query, position, sources, window)
+            context = weighted_sum(weights, memory)
             observe(WEIGHTS, weights)
-            return weights, weighted_sum(weights, memory)
+            observe("context", context)
+            return weights, context
 
         if place == "before":
             weights, context = attend(values[asking])

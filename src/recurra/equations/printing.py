@@ -11,11 +11,15 @@ from itertools import count
 
 from recurra.equations.adjoint import affine_names, leaf_name
 from recurra.equations.cell import Cell
-from recurra.equations.graph import Node, Width, ancestors, columns, number, part, parted
+from recurra.equations.graph import Node, Rate, Width, ancestors, columns, number, part, parted
 from recurra.equations.program import Program
 from recurra.equations.schedule import Region
 
 _SUM, _PRODUCT, _ATOM = 0, 1, 2
+_STRENGTHS = {
+    "add": _SUM, "sub": _SUM, "affine": _SUM, "source_dot": _SUM,
+    "mul": _PRODUCT, "div": _PRODUCT, "row_dot": _PRODUCT, "share": _PRODUCT,
+}  # fmt: skip
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -24,7 +28,10 @@ class Style:
     """How one notation writes the parts of an expression."""
 
     times: str
+    dot: str
     now: Callable[[str], str]
+    of_source: Callable[[str, bool], str]
+    over_sources: Callable[[str, str], str]
     before: Callable[[str], str]
     parameter: Callable[[str], str]
     function: Callable[[str, str], str]
@@ -36,6 +43,20 @@ class Style:
 def _unicode_function(name: str, argument: str) -> str:
     symbols = {"sigmoid": "σ", "sqrt": "√"}
     return f"{symbols.get(name, name)}({argument})"
+
+
+def _unicode_of_source(name: str, timed: bool) -> str:
+    return f"{name}ₜₛ" if timed else f"{name}ₛ"
+
+
+def _latex_of_source(name: str, timed: bool) -> str:
+    return f"{_latex_parameter(name)}_{{t,s}}" if timed else f"{_latex_parameter(name)}_s"
+
+
+def _latex_over_sources(function: str, argument: str) -> str:
+    if function == "Σ":
+        return rf"\sum_s {argument}"
+    return rf"\mathrm{{{function}}}_s\left({argument}\right)"
 
 
 def _unicode_norm(groups: int, argument: str) -> str:
@@ -62,11 +83,13 @@ def _latex_parameter(name: str) -> str:
 
 
 UNICODE = Style(
-    " ⊙ ", "{}ₜ".format, "{}ₜ₋₁".format, str, _unicode_function, lambda a, b: f"{a} / {b}",
+    " ⊙ ", " · ", "{}ₜ".format, _unicode_of_source, lambda f, a: f"Σₛ {a}" if f == "Σ" else f"{f}ₛ({a})",
+    "{}ₜ₋₁".format, str, _unicode_function, lambda a, b: f"{a} / {b}",
     _unicode_norm, " = ",
 )  # fmt: skip
 LATEX = Style(
-    r" \odot ", "{}_t".format, "{}_{{t-1}}".format, _latex_parameter, _latex_function,
+    r" \odot ", r" \cdot ", "{}_t".format, _latex_of_source, _latex_over_sources,
+    "{}_{{t-1}}".format, _latex_parameter, _latex_function,
     lambda a, b: rf"\frac{{{a}}}{{{b}}}", _latex_norm, " &= ",
 )  # fmt: skip
 
@@ -85,6 +108,8 @@ class _Writer:
         taken = self._arguments()
         computed = {n: f"{name}′" if name in taken else name for n, name in traced.names.items()}
         self.names = {**computed, **dict(zip(traced.new_states, self.cell.states, strict=True))}
+        observed = {n: name for name, n in traced.graph.observed.items() if name not in taken}
+        self.names = {**observed, **self.names}
         self.names = {n: name for n, name in self.names.items() if n.op not in ("leaf", "constant")}
         self._name_shared()
 
@@ -111,6 +136,8 @@ class _Writer:
 
     def _parts(self, node: Node) -> tuple[Node, ...]:
         """What a node's expression is written with."""
+        if node in self.cell.traced.graph.softmaxes:
+            return (self.cell.traced.graph.softmaxes[node],)
         norm = self.cell.traced.graph.norms.get(node)
         return node.args if norm is None else norm.parts
 
@@ -120,20 +147,18 @@ class _Writer:
         return (node,) if norm is None else norm.results
 
     def _arguments(self) -> set[str]:
-        return {*self.cell.inputs, *self.cell.statics, *self.cell.states}
+        return {*self.cell.inputs, *self.cell.statics, *self.cell.memories, *self.cell.states}
 
     def lines(self) -> list[str]:
         """One equation for each named value, in the order of computation, and the output where it has no name."""
         traced = self.cell.traced
         order = ancestors((traced.output, *traced.new_states))
         groups = dict.fromkeys(self._group(n) for n in order if n in self.names)
-        lines = [
-            ", ".join(self.style.now(self.names[n]) for n in group) + self.style.equals + self.body(group[0])
-            for group in groups
-        ]
+        lines = [", ".join(self._named(n) for n in group) + self.style.equals + self.body(group[0]) for group in groups]
         for leaf, new in zip(traced.states, traced.new_states, strict=True):
             if new not in self.names or self.names[new] != leaf_name(leaf):
-                lines.append(f"{self.style.now(leaf_name(leaf))}{self.style.equals}{self.text(new)}")
+                name = self._now(leaf_name(leaf), new)
+                lines.append(f"{name}{self.style.equals}{self.text(new)}")
         name = "output" if "y" in {*self.names.values(), *self._arguments()} else "y"
         if traced.output not in traced.new_states and self.names.get(traced.output) != "y":
             lines.append(f"{self.style.now(name)}{self.style.equals}{self.text(traced.output)}")
@@ -142,13 +167,14 @@ class _Writer:
     def text(self, node: Node, place: int = _SUM) -> str:
         """A node where it is used: its name, or its expression in brackets where the place needs them."""
         if node in self.names:
-            return self.style.now(self.names[node])
+            return self._named(node)
         if node.op == "leaf":
             return self._leaf(node)
-        strength = {"add": _SUM, "sub": _SUM, "affine": _SUM, "mul": _PRODUCT, "div": _PRODUCT}.get(node.op, _ATOM)
+        strength = _STRENGTHS.get(node.op, _ATOM)
         if node.op == "affine" and len(node.args) == 1 and affine_names(node)[1] is None:
             strength = _PRODUCT
-        if node in self.cell.traced.graph.norms:
+        graph = self.cell.traced.graph
+        if node in graph.norms or node in graph.softmaxes:
             strength = _ATOM
         body = self.body(node)
         return f"({body})" if strength < place else body
@@ -157,6 +183,9 @@ class _Writer:
         """A node's expression."""
         style, args = self.style, node.args
         norm = self.cell.traced.graph.norms.get(node)
+        scores = self.cell.traced.graph.softmaxes.get(node)
+        if scores is not None:
+            return style.over_sources("softmax", self.text(scores))
         if norm is not None:
             return style.norm(norm.groups, ", ".join(self.text(n) for n in norm.parts))
         match node.op:
@@ -175,6 +204,12 @@ class _Writer:
                     return f"−{self.text(args[1], _PRODUCT)}"
                 times = " " if args[0].op == "constant" else style.times
                 return f"{self.text(args[0], _PRODUCT)}{times}{self.text(args[1], _PRODUCT)}"
+            case "row_dot":
+                return style.dot.join(self.text(a, _PRODUCT) for a in args)
+            case "source_dot":
+                return style.over_sources("Σ", style.times.join(self.text(a, _PRODUCT) for a in args))
+            case "share":
+                return style.quotient("1", " + ".join(map(str, node.attr)))
             case "div":
                 return style.quotient(self.text(args[0], _PRODUCT), self.text(args[1], _ATOM))
             case "greater":
@@ -183,6 +218,14 @@ class _Writer:
                 return self.text(args[0])
             case _:
                 return style.function(node.op, ", ".join(self.text(a) for a in args))
+
+    def _named(self, node: Node) -> str:
+        """A node by its name."""
+        return self._now(self.names[node], node)
+
+    def _now(self, name: str, node: Node) -> str:
+        """The name of a value of this step, or of this source in it."""
+        return self.style.of_source(name, node.rate is Rate.LOOP) if node.memory else self.style.now(name)
 
     def _matrix(self, name: str) -> str:
         text = self.style.parameter(name)
@@ -193,10 +236,10 @@ class _Writer:
         kind = str(node.attr[0])  # type: ignore[index]  # a leaf's attr is (kind, name)
         name = leaf_name(node)
         if kind == "state":
-            return self.style.before(name)
+            return self.style.before(f"{name}ₛ" if node.memory and self.style is UNICODE else name)
         if kind == "input":
             return self.style.now(name)
-        return self.style.parameter(name)
+        return self.style.of_source(name, False) if kind == "memory" else self.style.parameter(name)
 
 
 def equations(cell: Cell, style: Style = UNICODE) -> list[str]:
@@ -209,12 +252,17 @@ def unicode(cell: Cell) -> str:
     program = Program(cell)
     lines = [cell.name, textwrap.indent(cell.doc, "  "), ""] if cell.doc else [cell.name, ""]
     lines += [f"  {line}" for line in equations(cell)]
-    states = ", ".join(f"{name} [{width}]{_start(cell.initial[name])}" for name, width in cell.states.items())
+    over = cell.source_states
+    states = ", ".join(
+        f"{name} [{'S, ' if name in over else ''}{width}]{_start(cell.initial[name])}"
+        for name, width in cell.states.items()
+    )
     lines += [
         "",
         f"  state          {states}",
         f"  parameters     {polynomial(p.shape for p in program.parameters.values())}",
-        f"  multiply-adds  {polynomial(_matrices(cell))} a step",
+        f"  multiply-adds  {polynomial(_matrices(cell))} a step{_for_sources(cell)}",
+        *[f"  once a row     {once}" for once in [_products(program, Region.SEQUENCE)] if once],
         f"  before loop    {_products(program, Region.BEFORE) or 'nothing'}",
         f"  in the loop    {_products(program, Region.LOOP) or 'no products'}",
     ]
@@ -267,13 +315,19 @@ def _term(names: tuple[str, ...], factor: Fraction) -> str:
     return " ".join(([str(factor)] if factor != 1 or not names else []) + powers)
 
 
-def _matrices(cell: Cell) -> list[tuple[Width, ...]]:
-    """Shape of each product of a step, as often as it is taken."""
+def _for_sources(cell: Cell) -> str:
+    """What is multiplied for every source of a memory, where there is one."""
+    matrices = _matrices(cell, memory=True)
+    return f", {polynomial(matrices)} a source" if matrices else ""
+
+
+def _matrices(cell: Cell, *, memory: bool = False) -> list[tuple[Width, ...]]:
+    """Shape of each product of a step, or of a source of a memory, as often as it is taken."""
     traced = cell.traced
     order = ancestors((traced.output, *traced.new_states))
     matrices: list[tuple[Width, ...]] = []
     for n in order:
-        if n.op == "affine":
+        if n.op == "affine" and n.memory is memory:
             blocks = [traced.graph.parameters[w].blocks for w in affine_names(n)[0]]
             matrices += [(n.width, part(a.width, b)) for a, b in zip(n.args, blocks, strict=True)]
     return matrices
