@@ -58,6 +58,18 @@ def pairs(draw: random.Random) -> tuple[str, str]:
     return "mirror.tsv", "\n".join(f"{word}\t{word[::-1]}" for word in words)
 
 
+def questions(draw: random.Random) -> tuple[str, str]:
+    """Who stands where, and where one of them stands."""
+    lines = []
+    for _ in range(240):
+        names = draw.sample(("Ann", "Ben", "Cem", "Dora"), 2)
+        places = {name: draw.choice(("hall", "yard", "attic")) for name in names}
+        passage = " ".join(f"{name} is in the {place}." for name, place in places.items())
+        name = draw.choice(list(places))
+        lines.append(f"{passage}\tWhere is {name}?\t{places[name]}")
+    return "places.tsv", "\n".join(lines)
+
+
 # For each task its data, and settings in which all that is drawn at random is drawn.
 TASKS: dict[str, tuple[str, Callable[[random.Random], tuple[str, str]], tuple[str, ...]]] = {
     "classify": ("classify", labelled, ("model.embedding=8", "text.unknown=0.1")),
@@ -69,6 +81,7 @@ TASKS: dict[str, tuple[str, Callable[[random.Random], tuple[str, str]], tuple[st
         ("model.embedding=8", "text.level=char", "train.tokens=120", "loss.smoothing=0.1", "sampling.schedule=linear",
          "sampling.slope=0.01", "score.sentences=10"),
     ),
+    "answer": ("answer", questions, ("model.embedding=8", "text.unknown=0.1")),
     "documents": (
         "lm",
         verses,

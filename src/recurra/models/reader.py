@@ -53,6 +53,7 @@ class ReaderSize:
         layers: layers that read the passage, and that read the question.
         bidirectional: whether these read from both ends.
         looks: looks at the passage, K.
+        words: whether each word's own vector is remembered beside the state of the layers that read it.
     """
 
     symbols: int
@@ -63,17 +64,18 @@ class ReaderSize:
     layers: int = 1
     bidirectional: bool = True
     looks: int = 2
+    words: bool = False
 
 
 class Reader(nn.Module):
     """Reads passage and question, looks at the passage several times, and answers.
 
-    What is remembered of the passage is, for each word, the state of the layers that read it beside the word's own
-    vector: the one knows what was said of it, the other what the answer is called. The looks are a recurrent network of
-    their own, K steps long, which starts from the question, reads the question at every step and attends to this
-    memory: what one look has found says what the next one asks for (Sukhbaatar et al. 2015; Kumar et al. 2016; the
-    attention is that of Bahdanau et al. 2015). The last output chooses among known answers, or points at a word of the
-    passage, whose probability is the sum over its places (Kadlec et al. 2016).
+    What is remembered of the passage is the states of the layers that read it, perhaps with each word's own vector
+    beside its state. The looks are a recurrent network of their own, K steps long, which starts from the question,
+    reads the question at every step and attends to this memory: what one look has found says what the next one asks for
+    (Sukhbaatar et al. 2015; Kumar et al. 2016; the attention is that of Bahdanau et al. 2015). The last output chooses
+    among known answers, or points at a word of the passage, whose probability is the sum over its places (Kadlec et
+    al. 2016).
 
     Args:
         size: what it is made of.
@@ -102,7 +104,7 @@ class Reader(nn.Module):
             for _ in range(2)
         )
         width = self.passage.output_size
-        memory = width + size.embedding
+        memory = width + (size.embedding if size.words else 0)
         self.summary = Summary("last", width, backwards=width // 2 if size.bidirectional else 0)
         self.looks = Decoder(size.cell, width, size.hidden, memory_size=memory, attention=attention, engine=engine)
         self.start = nn.Linear(width, sum(self.looks.state_sizes[0].values()))
@@ -132,7 +134,8 @@ class Reader(nn.Module):
         words = self.inputs(read.passages)
         states, _ = self.passage(self.dropout(words), lengths=read.passage_lengths)
         question, _ = self.question(self.dropout(self.inputs(read.questions)), lengths=read.question_lengths)
-        return torch.cat([states, words], -1), self.summary(question, read.question_lengths)
+        memory = torch.cat([states, words], -1) if self.size.words else states
+        return memory, self.summary(question, read.question_lengths)
 
     def _start(self, question: Tensor) -> DecoderState:
         """Where the looks start: the question, mapped to the states of their cell."""

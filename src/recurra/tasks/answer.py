@@ -131,6 +131,7 @@ class Answering(Task):
             model.layers,
             model.bidirectional,
             model.looks,
+            model.words,
         )
         attention = Attention(model.attention, "before")  # pyright: ignore[reportArgumentType]  # checked by the config
         return Reader(size, attention, dropout=model.dropout, engine=self.config.engine)

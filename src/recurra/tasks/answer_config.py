@@ -23,6 +23,9 @@ class ModelConfig:
     embedding: int = setting(32, "width of the learned vectors of the words, in units")
     dropout: float = setting(0.0, "chance that a value is dropped in training: of words, between layers, at the answer")
     looks: int = setting(2, "looks at the passage, one after another, each asking with what the one before has found")
+    words: bool = setting(
+        False, "remember each word's own vector beside its state: what is looked at then also says what it is called"
+    )
     attention: str = setting(
         "additive", "how a look compares: additive, dot, general, concat or scaled (see docs/answer.md)"
     )
