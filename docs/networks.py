@@ -203,6 +203,56 @@ def translate() -> str:
     return sheet.picture()
 
 
+def bridges() -> str:
+    """How the source reaches the decoder: as its first state, as an input at every step, both."""
+    sheet = Sheet("How the source reaches the decoder: state, input and both", 1036, 872)
+    middle = 256
+    sheet.text(FOLDED + 42, 34, "folded", "head ink")
+    sheet.text(middle + 22, 34, "unfolded over time", "head ink", "start")
+    sheet.parting(50, 856, middle)
+    rows = (
+        (176, "state: the context v is what the decoder starts from", "at the start"),
+        (448, "input: the context is read at every step", "at every step"),
+        (720, "both", "at the start and at every step"),
+    )
+    for y, title, when in rows:
+        if y > rows[0][0]:
+            sheet.rule(y - 132)
+        sheet.text(middle + 22, y - 112, title, "small ink", "start")
+        left, right = (78, y), (172, y)
+        sheet.unit(left, "h", "s")
+        sheet.loop(left, -1)
+        sheet.unit(right, "s", "t", "memory")
+        sheet.loop(right)
+        _below(sheet, [left, right], [("x", "s"), ("y", "t−1")])
+        _above(sheet, [right], [("y", "t")])
+        sheet.arrow(left, right, "looks", (UNIT / 2 + 4, UNIT / 2 + 4))
+        sheet.text((left[0] + right[0]) / 2, y + RISE + 40, when)
+        source, target = _steps(3, y, 310), _steps(3, y, 310 + 4 * GAP + 16)
+        context = sheet.node((310 + 3 * GAP, y), "v", "", "output")
+        _chain(sheet, source, "h")
+        _chain(sheet, target, "s", kind="memory")
+        _below(sheet, source, _indexed("x", 3))
+        sheet.arrow(source[-1], context, "looks", (UNIT / 2 + 4, RADIUS + 4))
+        entered = _below(sheet, target, [("<s>", ""), *_indexed("y", 2)])
+        given = _above(sheet, target, _indexed("y", 3))
+        for out, into in zip(given[:-1], entered[1:], strict=True):
+            sheet.feed(out, into)
+        if when != "at every step":
+            sheet.arrow(context, target[0], "looks", (RADIUS + 4, UNIT / 2 + 4))
+        if when != "at the start":
+            _spread(sheet, (context[0], y + RADIUS + 4), target)
+    return sheet.picture()
+
+
+def _spread(sheet: Sheet, start: Node, nodes: list[Node]) -> None:
+    """One thing that enters at every step: a way below what else enters, and up to each unit's corner."""
+    lane = nodes[0][1] + RISE + 38
+    for x, y in nodes:
+        corner = [(x - 34, lane), (x - 34, y + 42), (x - UNIT / 2, y + UNIT / 2 + 4)]
+        sheet.way([start, (start[0], lane), *corner], "looks")
+
+
 def answer() -> str:
     """Passage and question to an answer: looks at the passage, one after another."""
     sheet = Sheet("A reader, folded and unfolded: a passage and a question to an answer", 1086, 500)
@@ -275,10 +325,7 @@ def describe() -> str:
         if way == "state":
             sheet.arrow(vector, nodes[0], "looks", (RADIUS + 4, UNIT / 2 + 4))
             continue
-        for x, _ in nodes:
-            lane = y + RISE + 38
-            corner = [(x - 34, lane), (x - 34, y + 42), (x - UNIT / 2, y + UNIT / 2 + 4)]
-            sheet.way([(UNFOLDED, y + RISE + RADIUS + 4), (UNFOLDED, lane), *corner], "looks")
+        _spread(sheet, (UNFOLDED, y + RISE + RADIUS + 4), nodes)
     return sheet.picture()
 
 
@@ -315,6 +362,7 @@ PICTURES = {
     "language_model": language_model,
     "forecast": forecast,
     "translate": translate,
+    "bridges": bridges,
     "answer": answer,
     "describe": describe,
     "music": music,
