@@ -20,6 +20,7 @@ def parse(svg: str) -> ElementTree.Element:
         (0.0, 0.002, False, [0.0, 0.0005, 0.001, 0.0015, 0.002]),
         (1, 4000, True, [1000.0, 2000.0, 3000.0, 4000.0]),
         (7, 7, True, [7]),
+        (0.0, 0.0, False, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),  # a share that stayed 0 is not drawn as if it could be less
     ],
 )
 def test_ticks_are_round_and_cover_the_range(low, high, inside, expected):

@@ -139,6 +139,18 @@ def test_metrics_of_any_name_get_a_chart(tmp_path):
     assert source.count("<svg") == 6
 
 
+def test_what_was_validated_once_is_a_figure_and_no_curve(tmp_path):
+    rows = [{"step": k, "train_mse": 2.0 - k / 10} for k in range(1, 5)]
+    rows[-1] |= {"valid_mse": 1.7, "valid_mae": 1.1}
+    facts = {"loss": "mse", "criterion": "valid_mse", "unit": "value"}
+    (tmp_path / "describe.json").write_text(json.dumps(facts))
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "<dt>MAE</dt>" in page and "<h3>MAE" not in page
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps({**rows[-1], "step": k}) + "\n" for k in (1, 2)))
+    assert "<h3>MAE" in write_report(tmp_path).read_text(encoding="utf-8")
+
+
 def test_a_long_run_stays_a_small_page(tmp_path):
     path = write_report(make_run(tmp_path / "run", steps=20000))
     assert path.stat().st_size < 400_000

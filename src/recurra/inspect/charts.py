@@ -209,7 +209,8 @@ def nice_ticks(low: float, high: float, count: int, inside: bool = False) -> lis
         if inside:
             return [low]
         pad = abs(low) * 0.1 or 1.0
-        low, high = low - pad, high + pad
+        # What is never below 0, such as a share, is not drawn as if it could be.
+        low, high = (max(low - pad, 0.0) if low >= 0 else low - pad), high + pad
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)

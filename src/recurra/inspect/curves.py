@@ -14,6 +14,11 @@ BITS = 1 / math.log(2)
 
 # Width and height of a chart that takes the page, half of it, or a third, in pixels.
 _LARGE, _HALF, _THIRD = (1014, 340), (476, 200), (312, 190)
+# Words of a key that are written in a way of their own.
+_NAMES = {
+    "f1": "F1", "mse": "MSE", "mae": "MAE", "rmse": "RMSE", "smape": "sMAPE", "mase": "MASE", "crps": "CRPS",
+    "bleu": "BLEU", "chrf": "chrF",
+}  # fmt: skip
 _POINTS = 500  # a curve is drawn with at most this many points; a screen shows no more
 # Metrics of the loop that have a chart of their own: key -> title, note, whether the axis starts at zero.
 _LOOP_CHARTS = {
@@ -26,7 +31,10 @@ def charts(run: Run) -> str:
     """Every metric of the run over its steps, as HTML; an empty text where nothing was measured."""
     history = run.history
     keys = history.keys
-    pairs = list(dict.fromkeys(key.split("_", 1)[1] for key in keys if key.startswith(("train_", "valid_"))))
+    # What was measured once is a number, which stands above, and no curve.
+    loss = (f"train_{run.loss}", f"valid_{run.loss}")
+    drawn = [key for key in keys if key in loss or len(history.points(key)) > 1]
+    pairs = list(dict.fromkeys(key.split("_", 1)[1] for key in drawn if key.startswith(("train_", "valid_"))))
     # The loss leads; bits are the same curve, read on its other scale.
     pairs = sorted((name for name in pairs if name != "bits"), key=lambda name: name != run.loss)
     others = [key for key in keys if key not in _LOOP_CHARTS and not key.startswith(("train_", "valid_"))]
@@ -86,5 +94,5 @@ def _legend(line: Line, train: list[Point]) -> str:
 
 def title(key: str) -> str:
     """A key as a heading: ``tree_depth`` is Tree depth."""
-    words = key.replace("_", " ").replace("f1", "F1").strip()
-    return words[:1].upper() + words[1:]
+    words = " ".join(_NAMES.get(word, word) for word in key.split("_") if word)
+    return words if words.startswith(tuple(_NAMES.values())) else words[:1].upper() + words[1:]

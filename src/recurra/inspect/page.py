@@ -31,9 +31,9 @@ h3 small { font-weight: 400; font-size: 12.5px; color: var(--soft); margin-left:
 p { max-width: 76ch; }
 .notice { margin: 18px 0 0; padding: 10px 14px; border-left: 3px solid var(--valid); background: var(--wash);
   border-radius: 0 8px 8px 0; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 1px; margin: 28px 0 0;
-  background: var(--rule); border: 1px solid var(--rule); border-radius: 12px; overflow: hidden; }
-.figures div { background: var(--card); padding: 14px 16px 13px; }
+.figures { display: flex; flex-wrap: wrap; gap: 1px; margin: 28px 0 0; background: var(--rule);
+  border: 1px solid var(--rule); border-radius: 12px; overflow: hidden; }
+.figures div { flex: 1 1 130px; background: var(--card); padding: 14px 16px 13px; }
 .figures dt { color: var(--soft); font-size: 12.5px; }
 .figures dd { margin: 1px 0 0; font-size: 22px; font-weight: 620; letter-spacing: -.02em;
   font-variant-numeric: tabular-nums; }
@@ -64,7 +64,8 @@ p { max-width: 76ch; }
 .heatmap { display: block; height: auto; font: 11px var(--text); }
 .heatmap text { fill: var(--soft); } .heatmap rect { fill: var(--valid); } .heatmap .ground { fill: var(--wash); }
 .ring { fill: none; stroke: var(--valid); stroke-width: 1.6; }
-.chart .mark { fill: var(--valid); font-weight: 600; font-size: 12px; }
+.chart .mark { fill: var(--valid); font-weight: 600; font-size: 12px; paint-order: stroke; stroke: var(--card);
+  stroke-width: 4px; stroke-linejoin: round; }
 .hit rect { fill: transparent; } .tip { visibility: hidden; pointer-events: none; }
 .hit:hover .tip { visibility: visible; }
 .tip path { stroke: var(--faint); stroke-dasharray: 2 2; } .hit .tip .box { fill: var(--card); stroke: var(--rule); }
