@@ -35,6 +35,9 @@ def test_from_a_table_to_a_poem(command, here: Path, table: Path, run: Path):
     assert status == 0, err
     assert out.startswith("cc") and "\x03" not in out
     assert command("generate", run, "--form", "3", "--title", "ab", "--prompt", "cc", "--seed", "1")[1] == out
+    status, out, err = command("generate", run, "--form", "3", "--title", "ab", "--prompt", "cc", "--beam", "4")
+    assert status == 0, err
+    assert out.startswith("cc") and "\x03" not in out
     status, out, err = command("evaluate", run, table)
     assert status == 0, err
     figures = json.loads((run / "evaluation.json").read_text())

@@ -61,6 +61,37 @@ def test_generate_streams_and_ends_at_ctrl_c(process, trained: Path):
     assert b"Traceback" not in err
 
 
+def test_a_beam_finds_the_likeliest_end_of_a_line(command, here: Path, trained: Path):
+    words = ("generate", trained, "--prompt", "the dog", "--length", 60, "--beam", 5)
+    status, best, err = command(*words)
+    assert status == 0, err
+    assert best.startswith("the dog ") and best.count("\n") == 1
+    assert command(*words)[1] == best
+    status, several, err = command(*words, "--nbest", 3)
+    assert status == 0, err
+    rows = [line.split("\t") for line in several.splitlines()]
+    assert len(rows) == 3 and rows[0][1] == best.strip()
+    scores = [float(row[0]) for row in rows]
+    assert scores == sorted(scores, reverse=True) and scores[0] < 0
+    longer = command(*words, "--length-penalty", 4)[1]
+    assert len(longer) >= len(best)
+
+
+def test_what_is_for_drawing_is_not_for_searching(command, trained: Path):
+    for words, said in (
+        (("--beam", 3, "--temperature", 0.5), "--temperature is for drawing"),
+        (("--beam", 3, "--seed", 0), "--seed is for drawing"),
+        (("--nbest", 3), "--nbest is for searching: give --beam"),
+        (("--length-penalty", 0.5), "--length-penalty is for searching"),
+        (("--beam", 0), "size=0"),
+        (("--beam", 2, "--nbest", 3), "nbest=3"),
+        (("--beam", 2, "--prompt", "Ω"), "Ω"),
+        (("--beam", 2, "--style", "waltz"), "there is no option --style"),
+    ):
+        status, _, err = command("generate", trained, *words)
+        assert (status, said in err) == (2, True), err
+
+
 def test_what_is_written_goes_to_a_file(command, here, trained):
     words = ("--prompt", "the ", "--length", 20, "--seed", 1)
     shown = command("generate", trained, *words)[1]

@@ -14,6 +14,8 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from torch import nn
 
+    from recurra.decoding import BeamSettings
+
 EVALUATION = "evaluation.json"
 # A setting among words: a dotted key, which no path is that holds a = behind a folder or an ending.
 _SETTING = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
@@ -136,15 +138,18 @@ def generate(  # noqa: PLR0913 - the settings of a command, all but the first by
     *,
     prompt: str = "",
     length: int | None = None,
-    temperature: float = 0.8,
+    temperature: float | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int | None = None,
+    beam: int | None = None,
+    nbest: int | None = None,
+    length_penalty: float | None = None,
     out: Path | None = None,
     cell: str | None = None,
     **wishes: str,
 ) -> None:
-    """Let a model write, as fast as it comes.
+    """Let a model write, as fast as it comes; or search for the likeliest way to end a line.
 
     Parameters
     ----------
@@ -155,13 +160,20 @@ def generate(  # noqa: PLR0913 - the settings of a command, all but the first by
     length
         Symbols to write: characters or words, 500 if not given; or frames of music, 128.
     temperature
-        Below 1 more careful, above 1 more daring; 0: always the likeliest symbol.
+        Below 1 more careful, above 1 more daring, 0.8 if not given; 0: always the likeliest symbol.
     top_k
         Draw only among so many of the likeliest symbols.
     top_p
         Draw only among the likeliest symbols that together have this probability.
     seed
         The same seed writes the same text; another text each time if not given.
+    beam
+        Draw nothing: follow so many texts side by side, and write the likeliest to the end of the line or document.
+    nbest
+        With --beam: so many of the likeliest, each with its score in front; 1 alone if not given.
+    length_penalty
+        With --beam: divide log-probabilities by ((5 + symbols) / 6) to this power; above 0 longer texts gain; 0 if not
+        given.
     out
         File to write it to, such as song.mid of a model of music; the terminal if not given.
     cell
@@ -169,11 +181,30 @@ def generate(  # noqa: PLR0913 - the settings of a command, all but the first by
     wishes
         What the model's task can be told, such as --style.
     """
-    from recurra.decoding import Sampler
+    from recurra.decoding import BeamSettings, Constraints, Sampler
+    from recurra.tasks.config import ConfigError
 
     _end_quietly_when_nobody_reads()
+    drawing = {"--temperature": temperature, "--top-k": top_k, "--top-p": top_p, "--seed": seed, "--out": out}
+    searching = {"--nbest": nbest, "--length-penalty": length_penalty}
+    for name, value in (searching if beam is None else drawing).items():
+        if value is not None:
+            alone, beside = "searching: give --beam as well", "drawing, --beam for searching: leave out one of them"
+            raise ConfigError(f"{name} is for {alone if beam is None else beside}")
+    if beam is not None:
+        # An empty text, the likeliest of all in many a model, is not what was asked for.
+        search = BeamSettings(
+            end=None,
+            maximum=500 if length is None else length,
+            size=beam,
+            nbest=1 if nbest is None else nbest,
+            length_penalty=length_penalty or 0.0,
+            constraints=Constraints(minimum=int(length != 0)),
+        )
+        complete(run, prompt, search, wishes, cell)
+        return
     settings: dict[str, Any] = {
-        "sampler": Sampler(temperature=temperature, top_k=top_k, top_p=top_p),
+        "sampler": Sampler(temperature=0.8 if temperature is None else temperature, top_k=top_k, top_p=top_p),
         "seed": random.SystemRandom().randrange(2**31) if seed is None else seed,
     }
     if length is not None:
@@ -181,6 +212,23 @@ def generate(  # noqa: PLR0913 - the settings of a command, all but the first by
     if wishes:
         settings["wishes"] = wishes
     write(run, prompt, settings, out, cell)
+
+
+def complete(run: Path, prompt: str, search: "BeamSettings", wishes: Mapping[str, str], cell: str | None) -> None:
+    """Print `prompt` with the likeliest ways to end its line that the model of `run` knows, the best first.
+
+    Where several are asked for, a line each: score, tab, text, whose line ends are shown as " / ".
+    """
+    from recurra.tasks.config import ConfigError
+
+    task, model = _load(run, "auto", cell, "generate")
+    if not hasattr(task, "complete"):
+        raise ConfigError(f"what a model of the task {task.name} writes is drawn: leave out --beam")
+    task.require_wishes(wishes)
+    found = task.complete(model, prompt, search, wishes)
+    for one in found:
+        text = task.opening(prompt) + one.text
+        print(text if search.nbest == 1 else "\t".join([f"{one.score:.4f}", text.replace("\n", " / ")]))
 
 
 def write(

@@ -1,12 +1,13 @@
 """Language modelling: predict each character or word of a text from all before it."""
 
+import functools
 import itertools
 import math
 import shlex
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
@@ -15,12 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from recurra.data import Batch, Corpus, DataError, TextStream, Vocabulary, build_vocabulary, lines_of
-from recurra.decoding import Sampler, sample
+from recurra.decoding import BeamSettings, Sampler, sample
 from recurra.layers import State
 from recurra.models import Condition, LanguageModel
 from recurra.tasks.base import Task, Use
+from recurra.tasks.lm_completion import Completion, completions
 from recurra.tasks.lm_config import LanguageModellingConfig
-from recurra.tasks.lm_scoring import line_nats, text_nats
+from recurra.tasks.lm_scoring import LineScore, exp, line_nats, text_nats
 from recurra.tasks.recurrence import cell_options
 from recurra.tasks.sampling import build_sampling
 from recurra.tasks.scoring import evaluating
@@ -32,16 +34,6 @@ _SAMPLE_LENGTH = {"char": 300, "word": 60}
 SAMPLE_TEMPERATURE = 0.8
 # Lines scored at a time.
 _LINES = 1024
-
-
-@dataclass(frozen=True)
-class LineScore:
-    """What a model makes of one line."""
-
-    number: int  # of the line, from 1
-    text: str
-    log_probability: float  # nats, at most 0, the line's end included
-    tokens: int  # predictions it is the sum of
 
 
 @dataclass(frozen=True)
@@ -318,6 +310,33 @@ class LanguageModelling(Task):
         tokens = sample(model.decoder(), state, context, length=length, sampler=sampler, generator=generator)
         return self._written(model, tokens, prompt)
 
+    def complete(
+        self, model: LanguageModel, prompt: str, search: BeamSettings, wishes: Mapping[str, str] | None = None
+    ) -> list[Completion]:
+        """The likeliest ways to go on from `prompt` to the end of the line, or of the document.
+
+        Args:
+            model: a model of this task.
+            prompt: the text to go on from, as for `generate`.
+            search: how they are searched for; its end symbol becomes the task's. Of a text without line ends that is
+                none, and all are `search.maximum` symbols long.
+            wishes: as for `generate`.
+
+        Returns:
+            at most `search.nbest`, the best first.
+
+        Raises:
+            DataError: the prompt holds a symbol never seen in training.
+        """
+        context = self._begin(model, prompt, wishes or {})
+        write = functools.partial(self._written, model, prompt=prompt)
+        return completions(model, context, replace(search, end=self._end), write)
+
+    @property
+    def _end(self) -> int | None:
+        """The symbol that ends what is completed."""
+        return self.vocabulary.line_end
+
     def _begin(self, model: LanguageModel, prompt: str, wishes: Mapping[str, str]) -> tuple[np.ndarray, State | None]:
         """The ids that are read before anything is written, at least one, and the state before them."""
         ids = self.vocabulary.encode(prompt, "the prompt")
@@ -377,8 +396,3 @@ def _common_word(samples: Sequence[str]) -> str | None:
     counts = Counter(word for text in samples for word in text.split() if word.isalpha() and len(word) <= 12)
     # Weighed by length: letters that stand alone are the most frequent ones early on.
     return max(counts, key=lambda word: counts[word] * (len(word) - 1), default=None)
-
-
-def exp(nats: float) -> float:
-    """e to the power of nats, infinite where it is too large for a float."""
-    return math.exp(nats) if nats < 700 else math.inf

@@ -26,11 +26,12 @@ from recurra.decoding import Sampler
 from recurra.layers import State
 from recurra.models import Condition, LanguageModel
 from recurra.tasks.findings import Finding, Table
-from recurra.tasks.lm import SAMPLE_TEMPERATURE, LanguageModelling, LineScore, exp
+from recurra.tasks.lm import SAMPLE_TEMPERATURE, LanguageModelling
 from recurra.tasks.lm_conditions import Conditions
 from recurra.tasks.lm_config import LanguageModellingConfig, names_in
 from recurra.tasks.lm_document_data import DocumentBatch, Documents, all_text, encode, lines_as_ids, shape_of
 from recurra.tasks.lm_document_scoring import document_nats, start, static, written
+from recurra.tasks.lm_scoring import LineScore, exp
 
 _, _, _END = DOCUMENT_MARKS
 

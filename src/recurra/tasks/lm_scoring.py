@@ -1,6 +1,8 @@
 """How likely a language model finds a text."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,6 +16,21 @@ ROWS = 32
 CONTEXT = 128
 # Tokens of a row that are read at once.
 WINDOW = 256
+
+
+@dataclass(frozen=True)
+class LineScore:
+    """What a model makes of one line."""
+
+    number: int  # of the line, from 1
+    text: str
+    log_probability: float  # nats, at most 0, the line's end included
+    tokens: int  # predictions it is the sum of
+
+
+def exp(nats: float) -> float:
+    """e to the power of nats, infinite where it is too large for a float."""
+    return math.exp(nats) if nats < 700 else math.inf
 
 
 @torch.no_grad()
