@@ -2,6 +2,7 @@
 
 python docs/pictures.py                        docs/images/unfolded.svg; approximation.svg, from a table of forecast.md
 python docs/pictures.py runs/sine-1            and docs/images/sine.svg, from a forecaster's findings.json
+python docs/pictures.py runs/dates-1           and docs/images/alignment.svg, from a translator's findings.json
 python docs/pictures.py runs/demo-1            and docs/images/learning.svg, from that run's metrics.jsonl
 """
 
@@ -177,6 +178,34 @@ def sine(found: list[dict]) -> str:
     return _plot("A sine goes on from the model's own forecasts, from step 1", places, ticks, curves)
 
 
+def alignment(found: list[dict]) -> str:
+    """Some of a translator's alignments side by side: a row for each symbol written, a column for each looked at."""
+    cell, left, bottom = 12.5, 34.0, 76 + 12.5 * 10
+    parts = ['<text class="ink head" x="24" y="34">Where it looks for each sign that it writes</text>']
+    for one in (one for one in found if one["kind"] == "heatmap"):
+        width = cell * len(one["columns"])
+        if left + width > 756 or width > 260:
+            continue
+        top = bottom - cell * len(one["rows"])
+        for k, (name, row) in enumerate(zip(one["rows"], one["values"], strict=True)):
+            y = top + cell * k
+            parts.append(
+                f'<text class="code ink" x="{left - 6:.1f}" y="{y + 10:.1f}" text-anchor="end">{escape(name)}</text>'
+            )
+            parts += [
+                f'<rect class="validfill" x="{left + cell * column:.1f}" y="{y:.1f}" width="{cell - 1}" '
+                f'height="{cell - 1}" opacity="{max(value, 0.05):.2f}"/>'
+                for column, value in enumerate(row)
+            ]
+        for column, name in enumerate(one["columns"]):
+            x = left + cell * (column + 0.5)
+            parts.append(
+                f'<text class="code ink" x="{x:.1f}" y="{bottom + 14}" text-anchor="middle">{escape(name)}</text>'
+            )
+        left += width + 30
+    return svg(770, round(bottom) + 34, "Alignments of dates with their ISO form", parts)
+
+
 def _plot(title: str, places: list[tuple[float, str]], ticks: list[tuple[float, str]], curves: list[Curve]) -> str:
     """Curves over `places` on the horizontal and `ticks` on the vertical axis, each a value and its text."""
     left, right, top, bottom = 70, 740, 60, 250
@@ -236,8 +265,9 @@ def main(arguments: list[str]) -> None:
     for run in arguments[:1]:
         found = Path(run) / "findings.json"
         if found.exists():
-            picture = sine(json.loads(found.read_text(encoding="utf-8"))["findings"])
-            (IMAGES / "sine.svg").write_text(picture, encoding="utf-8")
+            content = json.loads(found.read_text(encoding="utf-8"))["findings"]
+            name, draw = ("alignment", alignment) if content[0]["kind"] == "heatmap" else ("sine", sine)
+            (IMAGES / f"{name}.svg").write_text(draw(content), encoding="utf-8")
             continue
         history = History.read(Path(run) / "metrics.jsonl")
         minutes = (history.last("time") or 0.0) / 60

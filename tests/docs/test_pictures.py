@@ -31,6 +31,13 @@ def test_the_error_of_the_pendulum_is_drawn_from_the_table_of_its_page(script):
     assert script.approximation(page.replace("| 64 | 0.0", "| 64 | 0.9")) != script.approximation(page)
 
 
+def test_alignments_are_drawn_from_the_findings(script):
+    one = {"kind": "heatmap", "rows": ["2", "<"], "columns": ["a", "b", "∎"], "values": [[0.9, 0.1, 0], [0, 0.2, 0.8]]}
+    picture = script.alignment([one, {"kind": "table"}, {**one, "columns": "a" * 70}])
+    assert picture.count('opacity="0.90"') == 1 and "&lt;" in picture
+    assert len(ElementTree.fromstring(picture).findall(".//{*}rect")) == 1 + 6  # the card, and one map that fits
+
+
 def test_a_forecast_is_drawn_from_its_findings(script):
     points = [[float(step), step / 10] for step in range(-9, 11)]
     chart = {"kind": "curves", "note": "a window of median error", "curves": [
