@@ -13,6 +13,7 @@ from recurra.engines import check
 from recurra.engines.check import DisagreementError, check_cell
 from recurra.engines.sweep import sweep
 from recurra.equations import CellError, Value, affine, cell, log, tanh
+from recurra.equations.attention import attentive
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -95,3 +96,10 @@ def test_parts_of_a_width_are_whole():
         return h, (h,)
 
     assert check_cell(parted).trials > 0
+
+
+@pytest.mark.parametrize("options", [{}, {"coverage": True, "window": 3}, {"score": "dot", "place": "after"}], ids=str)
+def test_cells_that_attend_are_checked_too(options: dict[str, Any]):
+    report = check_cell(attentive(cells.get("lstm"), **options))
+    assert report.unserved is None
+    assert report.errors["native"] < 1e-4

@@ -36,6 +36,7 @@ class Trial:
         widths: the cell's named widths.
         lengths: steps of each row; None is T for all.
         reverse: whether rows run from their end.
+        sources: how many of its sources each row has, where the cell has a memory; None is one for all.
     """
 
     steps: int
@@ -43,11 +44,13 @@ class Trial:
     widths: Mapping[str, int]
     lengths: tuple[int, ...] | None = None
     reverse: bool = False
+    sources: tuple[int, ...] | None = None
 
     def __str__(self) -> str:
         sizes = {"T": self.steps, "B": self.rows, **self.widths}
         words = [f"{name} = {size}" for name, size in sizes.items()]
         words += [f"lengths {list(self.lengths)}"] if self.lengths is not None else []
+        words += [f"sources {list(self.sources)}"] if self.sources is not None else []
         return ", ".join(words + (["reverse"] if self.reverse else []))
 
 
@@ -143,13 +146,16 @@ def _trials(program: Program, widths: Mapping[str, int]) -> Iterator[Trial]:
             found[name] = math.lcm(found.get(name, 1), parts)
         return {name: parts * -(-(start + step * k) // parts) for k, (name, parts) in enumerate(found.items())}
 
+    def sources(*counts: int) -> tuple[int, ...] | None:
+        return counts if program.cell.memories else None
+
     yield Trial(1, 1, sizes(1, 0))
-    yield Trial(6, 3, sizes(5))
-    yield Trial(4, 7, sizes(17))
+    yield Trial(6, 3, sizes(5), sources=sources(4, 1, 7))
+    yield Trial(4, 7, sizes(17), sources=sources(3, 18, 1, 16, 5, 2, 9))
     # Blocks of a block-diagonal matrix are served natively in multiples of 16.
-    yield Trial(3, 2, {**{name: 16 * size for name, size in sizes(1).items()}, **widths})
-    yield Trial(5, 4, sizes(3), lengths=(5, 0, 1, 3))
-    yield Trial(5, 4, sizes(3), lengths=(2, 5, 0, 4), reverse=True)
+    yield Trial(3, 2, {**{name: 16 * size for name, size in sizes(1).items()}, **widths}, sources=sources(2, 3))
+    yield Trial(5, 4, sizes(3), lengths=(5, 0, 1, 3), sources=sources(6, 2, 1, 5))
+    yield Trial(5, 4, sizes(3), lengths=(2, 5, 0, 4), reverse=True, sources=sources(1, 4, 6, 3))
 
 
 def _distance(a: Tensor, b: Tensor) -> float:
@@ -179,7 +185,10 @@ class _Numbers:
         T, B = trial.steps, trial.rows
         self.inputs = {f"input {n}": draw(T, B, width(w)) for n, w in cell.inputs.items()}
         self.statics = {f"static {n}": draw(B, width(w)) for n, w in cell.statics.items()}
-        self.state = {f"state {n}": draw(B, width(w)) for n, w in cell.states.items()}
+        S = max(trial.sources or (1,))
+        self.memories = {f"memory {n}": draw(B, S, width(w)) for n, w in cell.memories.items()}
+        shapes = {n: (B, *([S] if n in cell.source_states else []), width(w)) for n, w in cell.states.items()}
+        self.state = {f"state {n}": draw(*shape) for n, shape in shapes.items()}
         if any(cell.initial.values()):
             # Its states keep what the equations rely on (a sum of exponentials is positive): they cannot be drawn.
             for n, start in cell.initial.items():
@@ -191,11 +200,12 @@ class _Numbers:
             self.parameters[f"parameter {name}"] = drawn if p.initial is None else p.initial + 0.3 * drawn
         out = program.traced.output
         self.weights = {"output": draw(T, B, width(out.width))}
-        self.weights |= {f"final {n}": draw(B, width(w)) for n, w in cell.states.items()}
+        self.weights |= {f"final {n}": draw(*shape) for n, shape in shapes.items()}
         self.lengths = None if trial.lengths is None else torch.tensor(trial.lengths)
+        self.sources = None if trial.sources is None else torch.tensor(trial.sources)
 
     def _arrays(self, dtype: torch.dtype) -> dict[str, Tensor]:
-        every = {**self.inputs, **self.statics, **self.state, **self.parameters}
+        every = {**self.inputs, **self.statics, **self.memories, **self.state, **self.parameters}
         return {name: value.to(dtype).requires_grad_() for name, value in every.items()}
 
     def obstacle(self) -> str | None:
@@ -204,7 +214,7 @@ class _Numbers:
         call = Call(
             self.program, tuple(a[n] for n in self.inputs), tuple(a[n] for n in self.statics),
             tuple(a[n] for n in self.state), {(n.partition(" ")[2],): a[n] for n in self.parameters},
-            self.lengths, self.trial.reverse,
+            self.lengths, self.trial.reverse, tuple(a[n] for n in self.memories), self.sources,
         )  # fmt: skip
         return obstacle(call)
 
@@ -214,7 +224,8 @@ class _Numbers:
         parameters: dict[str | Names, Tensor] = {n.partition(" ")[2]: a[n] for n in self.parameters}
         output, final = sweep(
             self.program, [a[n] for n in self.inputs], [a[n] for n in self.state], parameters,
-            statics=[a[n] for n in self.statics], lengths=self.lengths, reverse=self.trial.reverse, engine=engine,
+            statics=[a[n] for n in self.statics], lengths=self.lengths, reverse=self.trial.reverse,
+            memories=[a[n] for n in self.memories], sources=self.sources, engine=engine,
         )  # fmt: skip
         found = {"output": output} | {f"final {n}": s for n, s in zip(self.program.cell.states, final, strict=True)}
         reached = {n: y for n, y in found.items() if y.requires_grad}

@@ -16,6 +16,17 @@ from recurra.layers.normalisation import Normalisation
 from recurra.layers.regularisation import Regularisation
 
 
+def check_stack(sizes: Mapping[str, int], static_size: int, dropout: float) -> None:
+    """Raise ValueError where a size of a stack is below 1, that of its static input below 0, or dropout no chance."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} is {size}; expected at least 1")
+    if static_size < 0:
+        raise ValueError(f"static_size is {static_size}; expected the columns of a static input, or 0")
+    if not 0.0 <= dropout < 1.0:
+        raise ValueError(f"dropout is {dropout}; expected a probability from 0 up to, not including, 1")
+
+
 @dataclass(frozen=True)
 class Variant:
     """How a cell is rewritten for a call.

@@ -12,7 +12,7 @@ from recurra import cells
 from recurra.engines.sweep import check_engine
 from recurra.equations import Cell
 from recurra.equations.program import Program
-from recurra.layers.design import Design
+from recurra.layers.design import Design, check_stack
 from recurra.layers.feedback import Feedback
 from recurra.layers.initialisation import Initialisation
 from recurra.layers.layer import Layer
@@ -77,13 +77,8 @@ class Recurrent(nn.Module):
         engine: str = "auto",
     ) -> None:
         super().__init__()
-        for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-            if size < 1:
-                raise ValueError(f"{name} is {size}; expected at least 1")
-        if static_size < 0:
-            raise ValueError(f"static_size is {static_size}; expected the columns of a static input, or 0")
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout is {dropout}; expected a probability from 0 up to, not including, 1")
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        check_stack(sizes, static_size, dropout)
         check_engine(engine)
         self.cell = cells.get(cell) if isinstance(cell, str) else cell
         if self.cell.memories:
