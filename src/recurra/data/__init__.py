@@ -6,6 +6,7 @@ from recurra.data.batches import ExampleStream, SequenceBatch, by_length, pad
 from recurra.data.builtin import is_builtin, read_builtin
 from recurra.data.corpus import Corpus, Encoded
 from recurra.data.dates import Frequency, calendar
+from recurra.data.described import Described, read_described, read_features
 from recurra.data.documents import MARKS as DOCUMENT_MARKS
 from recurra.data.documents import Document, DocumentLayout, read_documents
 from recurra.data.errors import DataError
@@ -13,6 +14,7 @@ from recurra.data.frames import FrameSet, read_frames
 from recurra.data.labelled import Columns, Labelled, read_labelled
 from recurra.data.midi import midi_bytes
 from recurra.data.pairs import Pair, PairColumns, groups, read_pairs
+from recurra.data.pictures import is_picture, picture_features
 from recurra.data.pitches import KEYS, frame_of, name_of, text_of
 from recurra.data.rolls import Collection, Roll, read_rolls
 from recurra.data.series import Reading, RowReader, Series, collect, in_time, read_series
@@ -60,6 +62,7 @@ __all__ = [
     "Columns",
     "Corpus",
     "DataError",
+    "Described",
     "Document",
     "DocumentLayout",
     "Encoded",
@@ -104,6 +107,7 @@ __all__ = [
     "in_time",
     "is_audio",
     "is_builtin",
+    "is_picture",
     "is_vectors",
     "line_blocks",
     "lines_of",
@@ -113,10 +117,13 @@ __all__ = [
     "origins",
     "pad",
     "part_question",
+    "picture_features",
     "read_asked",
     "read_audio",
     "read_builtin",
+    "read_described",
     "read_documents",
+    "read_features",
     "read_frames",
     "read_labelled",
     "read_made",

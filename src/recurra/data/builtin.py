@@ -15,6 +15,7 @@ _SETS = {
         "motion": ("motion", "motion"),
         "automaton": ("automaton", "automaton"),
     },
+    "described": {"waves": ("waves", "waves")},
     "tagged": {
         "automaton": ("automaton", "automaton_states"),
         "motion": ("motion", "motion_frames"),
@@ -46,7 +47,7 @@ def read_builtin(path: str, purpose: str = "labelled", *, test: bool = False) ->
     Args:
         path: the name.
         purpose: `labelled` gives a list of Labelled or a VectorSet, `tagged` a list of Tagged or a FrameSet,
-            `paired` a list of Pair, `asked` a list of Asked.
+            `paired` a list of Pair, `asked` a list of Asked, `described` a Described.
         test: give other examples, to test on, instead of those to learn from.
 
     Raises:

@@ -20,6 +20,7 @@ _TASKS = {
     "forecast": ("recurra.tasks.forecast", "Forecasting"),
     "music": ("recurra.tasks.music", "Music"),
     "translate": ("recurra.tasks.translate", "Translation"),
+    "describe": ("recurra.tasks.describe", "Describing"),
 }
 
 

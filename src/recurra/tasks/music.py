@@ -18,11 +18,12 @@ from recurra.equations import nearest
 from recurra.layers import Recurrent
 from recurra.models import NoteModel
 from recurra.tasks.base import Task, Use
-from recurra.tasks.config import ConfigError, require_widths
+from recurra.tasks.config import ConfigError
 from recurra.tasks.findings import Finding
 from recurra.tasks.music_config import MusicConfig
 from recurra.tasks.music_data import UNKNOWN, Parts, Pieces, RollBatch, one_hot, parted, read_collections
 from recurra.tasks.music_scoring import figures, foretell, pictures, roll_picture
+from recurra.tasks.recurrence import cell_options
 from recurra.tasks.scoring import evaluating
 
 _FILE = "music.json"
@@ -130,17 +131,16 @@ class Music(Task):
     def model(self) -> NoteModel:
         """A new model. Raises ValueError where the cell, a width or the engine is unknown."""
         settings = self.config.model
-        require_widths(settings.cell, settings.widths)
         recurrent = Recurrent(
             settings.cell,
             KEYS,
             settings.hidden,
             num_layers=settings.layers,
-            widths=settings.widths,
             static_size=len(self.styles) if len(self.styles) > 1 else 0,
             causal=True,
             dropout=settings.dropout,
             engine=self.config.engine,
+            **cell_options(settings.cell, settings.widths, self.config.recurrent),
         )
         model = NoteModel(recurrent, KEYS, settings.dropout)
         model.start(torch.from_numpy(self.frequencies))

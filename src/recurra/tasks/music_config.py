@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from recurra.tasks.config import LoopConfig, OptimizerConfig, require_range, setting
+from recurra.tasks.config import LoopConfig, OptimizerConfig, RecurrentConfig, require_range, setting
 
 
 @dataclass
@@ -78,4 +78,7 @@ class MusicConfig:
     train: LoopConfig = field(default_factory=LoopConfig, metadata={"help": "the way through the data"})
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "how parameters change"})
     split: PartsConfig = field(default_factory=PartsConfig, metadata={"help": "what is kept from training"})
+    recurrent: RecurrentConfig = field(
+        default_factory=RecurrentConfig, metadata={"help": "noise inside the recurrence"}
+    )
     notes: NotesConfig = field(default_factory=NotesConfig, metadata={"help": "time and style"})
