@@ -12,6 +12,8 @@ MODELS = {
     "plain": {},
     "additive": {"attention": ADDITIVE},
     "input feeding": {"attention": FED, "decoder_hidden": 16},
+    "a window": {"attention": Attention("general", "after", window=2)},
+    "coverage": {"attention": Attention("additive", "before", coverage=True), "layers": 2},
     "both": {"bridge": "both", "cell": "lstm", "context": "all"},
     "last output": {"bridge": "input", "context": "last"},
     "copied": {"context": "last", "bidirectional": False, "cell": "lstm"},

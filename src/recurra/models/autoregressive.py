@@ -73,7 +73,7 @@ class Autoregressive(nn.Module):
         label_smoothing: float = 0.0,
         reduction: Literal["none", "sum"] = "none",
     ) -> Tensor:
-        """The negative log-probability of each target, given all before it; no more than one layer's logits are held.
+        """The negative log-probability of each target, given all before it, without holding all logits.
 
         Args:
             encoded: what `encode` gave.

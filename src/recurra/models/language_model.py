@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recurra.layers import Initialisation, Recurrent, Regularisation, State, Stepper, linear_cross_entropy
 from recurra.models.condition import Condition
-from recurra.models.outputs import AT_ONCE, TIED_DEVIATION, drawn_tokens
+from recurra.models.outputs import TIED_DEVIATION, own_tokens
 from recurra.models.scheduled_sampling import ScheduledSampling
 
 Step = Callable[[Tensor, State | None], tuple[Tensor, State, dict[str, Tensor]]]
@@ -163,15 +163,17 @@ class LanguageModel(nn.Module):
     ) -> Tensor:
         """The tokens that are read in an update with scheduled sampling."""
 
+        def own(features: Tensor) -> Tensor:
+            return own_tokens(features, self.logits, self.vocabulary_size, sampling.feed)
+
         def one_step(read: Tensor, state: Any, _: int) -> tuple[Tensor, Any]:
             features, state = self.features(read.unsqueeze(1), start if state is None else state, static=static)
-            return drawn_tokens(self.logits(features[:, 0]), sampling.feed), state
+            return own(features[:, 0]), state
 
         def all_steps(read: Tensor, wanted: Tensor) -> Tensor:
-            features, own = self.features(read, start, lengths=lengths, static=static)[0], torch.zeros_like(read)
-            rows = features[wanted].split(max(1, AT_ONCE // self.vocabulary_size))
-            own[wanted] = torch.cat([drawn_tokens(self.logits(part), sampling.feed) for part in rows])
-            return own
+            features, found = self.features(read, start, lengths=lengths, static=static)[0], torch.zeros_like(read)
+            found[wanted] = own(features[wanted])
+            return found
 
         return sampling.mix(self, tokens, one_step, all_steps, lengths)
 

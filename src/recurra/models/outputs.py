@@ -1,5 +1,6 @@
 """What a model writes, one after another, and reads back: tokens, frames of values, or sets of labels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,7 @@ TIED_DEVIATION = 0.3
 # Stands where there is no target.
 NO_TARGET = -100
 # Logits held at once where tokens are drawn.
-AT_ONCE = 1 << 22
+_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,7 @@ class TokenOutput(nn.Module):
 
     def own(self, features: Tensor, feed: str, generator: torch.Generator | None = None) -> Tensor:
         """Tokens int64 [N] from features [N, D]: a `sample` of what the model says, or the `best`."""
-        rows = max(1, AT_ONCE // self.size)
-        return torch.cat([drawn_tokens(self.logits(part), feed, generator) for part in features.split(rows)])
+        return own_tokens(features, self.logits, self.size, feed, generator)
 
     def _projected(self, features: Tensor) -> Tensor:
         return features if self.projection is None else self.projection(features)
@@ -102,11 +102,30 @@ class TokenOutput(nn.Module):
         return self.embedding.weight if self.weight is None else self.weight
 
 
-def drawn_tokens(logits: Tensor, feed: str, generator: torch.Generator | None = None) -> Tensor:
-    """Tokens int64 [N] from logits [N, V]: a `sample`, or the `best`, the likeliest."""
+def own_tokens(
+    features: Tensor,
+    logits: Callable[[Tensor], Tensor],
+    size: int,
+    feed: str,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Tokens that a model says, without holding all logits.
+
+    Args:
+        features: what its output layer reads, [N, D].
+        logits: the output layer, [n, D] to [n, V].
+        size: V.
+        feed: a `sample`, or the `best`, the likeliest.
+        generator: of the samples; None: torch's global one.
+
+    Returns:
+        int64 [N].
+    """
+    parts = map(logits, features.split(max(1, _AT_ONCE // size)))
     if feed == "best":
-        return logits.argmax(-1)
-    return torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(-1)
+        return torch.cat([part.argmax(-1) for part in parts])
+    drawn = [torch.multinomial(part.softmax(-1), 1, generator=generator) for part in parts]
+    return torch.cat(drawn).squeeze(-1)
 
 
 class FrameOutput(nn.Module):
