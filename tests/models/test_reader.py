@@ -44,6 +44,16 @@ def test_the_weights_of_a_look_are_those_of_the_passage():
     assert weights[1, :, 3:].eq(0).all() and weights[2, :, 0].eq(1).all()
 
 
+@pytest.mark.parametrize("score", ["additive", "dot", "general", "concat", "scaled"])
+def test_a_look_compares_in_every_way(score):
+    size = ReaderSize(9, 3, embedding=4, hidden=6, bidirectional=score not in ("dot", "scaled"))
+    model, batch = Reader(size, Attention(score)), questions(False)
+    torch.testing.assert_close(model.looked(batch)[0], model(batch))
+    if score in ("dot", "scaled"):
+        with pytest.raises(ValueError, match="needs a memory as wide as the query"):
+            Reader(ReaderSize(9, 3, hidden=6), Attention(score))
+
+
 def test_a_word_that_stands_twice_has_the_probability_of_both_places():
     logs = reader(None)(questions(True))
     assert logs[0, [2, 4]].exp().max() < 1e-20 and logs[0, [0, 1, 3]].exp().min() > 1e-3

@@ -58,8 +58,8 @@ def figures(judged: Judged, examples: Examples) -> dict[str, float]:
     """`nats`, `accuracy`, that of three guesses without a model, and the number of `examples`.
 
     The guesses: the answer that is commonest in training (`commonest_accuracy`), that which is commonest to the same
-    question (`question_only_accuracy`), and the last word of the passage that is an answer (`last_place_accuracy`). An
-    answer that was never met in training counts as a mistake; `nats` are the mean over the others.
+    question (`question_only_accuracy`), and the last word of the passage that is an answer (`last_mentioned_accuracy`).
+    An answer that was never met in training counts as a mistake; `nats` are the mean over the others.
     """
     lexicon = examples.lexicon
     known = set(lexicon.answers)
@@ -117,11 +117,9 @@ def _marks(model: Reader, judged: Judged, examples: Examples) -> Marks:
         answer = f"{judged.answers[number]}, {judged.probabilities[number]:.0%}"
         truth = "" if judged.right[number] else f" (is {one.answer})"
         for look, row in enumerate(weights, 1):
-            caption = f"{one.question} {answer}{truth}" if look == 1 else ""
-            texts.append(
-                Marked(f"{caption} look {look}".strip(), some.passages[k], [round(float(w), 4) for w in row], joint)
-            )
-    return Marks("What was looked at", "the darker a word, the more the answer's state read of it", texts)
+            caption = f"{one.question} {answer}{truth}, look {look}"
+            texts.append(Marked(caption, some.passages[k], [round(float(w), 4) for w in row], joint))
+    return Marks("What was looked at", "the darker a word, the more of its state was read", texts)
 
 
 def _by_length(judged: Judged, examples: Examples) -> Table:
