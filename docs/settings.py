@@ -8,8 +8,10 @@ from pathlib import Path
 
 from recurra.tasks.answer_config import AnswerConfig
 from recurra.tasks.classify_config import ClassifyConfig
+from recurra.tasks.describe_config import DescribeConfig
 from recurra.tasks.forecast_config import ForecastConfig
 from recurra.tasks.lm_config import LanguageModellingConfig
+from recurra.tasks.music_config import MusicConfig
 from recurra.tasks.tag_config import TagConfig
 from recurra.tasks.translate_config import TranslateConfig
 from recurra.training.config import Setting, settings
@@ -22,6 +24,8 @@ PAGES = {
     _DOCS / "forecast.md": ForecastConfig,
     _DOCS / "translate.md": TranslateConfig,
     _DOCS / "answer.md": AnswerConfig,
+    _DOCS / "describe.md": DescribeConfig,
+    _DOCS / "music.md": MusicConfig,
 }
 _MARKS = re.compile(r"<!-- settings: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
