@@ -129,9 +129,9 @@ class _Search:
         return parents if self._limits.end is not None else parents[self._end_full()]
 
     def _choose(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The best continuations for each place: log-probabilities, the rows they go on from, tokens, [B, R, K] each.
+        """What to put at each place, of scores [N, V]: log-probabilities, rows gone on from, tokens, [B, R, K] each.
 
-        Of scores [N, V]. Continuations there are too few of have the log-probability -∞.
+        Where there is nothing to put, the log-probability is -∞.
         """
         _, R, K = self._shape
         leading = self._required.take(scores, self._sentences, self._lacking) if R > 1 else None
@@ -158,6 +158,7 @@ class _Search:
         return values.view(B, R, -1), parents.view(B, R, -1), placed.view(B, R, -1)
 
     def _end(self, sentences: Tensor, totals: Tensor, parents: Tensor) -> None:
+        """These hypotheses [F], of the rows `parents`, have ended."""
         if len(sentences):
             attended = None if self._attended is None else self._attended[parents]
             self.finished.add(sentences, totals, self._origins[parents], self._length, attended)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 NEVER = float("-inf")
+_FREE = -1  # in the table of prefixes: any token may stand here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +60,9 @@ class Limits:
         if len(prefixes) != len(start):
             raise ValueError(f"{len(prefixes)} prefixes for {len(start)} sentences: give each one, if only ()")
         self._named = self.never.union(*prefixes)
-        self._longest_prefix = max(map(len, prefixes), default=0)
-        padded = [[*prefix, *[-1] * (self._longest_prefix - len(prefix))] for prefix in prefixes]
-        self._prefixes = torch.tensor(padded, dtype=torch.int64, device=start.device).view(
-            len(start), self._longest_prefix
-        )
+        self._longest_prefix = longest = max(map(len, prefixes), default=0)
+        padded = [[*prefix, *[_FREE] * (longest - len(prefix))] for prefix in prefixes]
+        self._prefixes = torch.tensor(padded, dtype=torch.int64, device=start.device).view(len(start), longest)
         self._least_maximum = int(self.maximum.min()) if len(start) else 0
         self._most_minimum = int(self.minimum.max()) if len(start) else 0
         if end is not None and end in constraints.forbidden:
@@ -99,7 +98,7 @@ class Limits:
             scores.index_fill_(1, self._forbidden, NEVER)
         if length < self._longest_prefix:
             wanted = self._prefixes[sentences, length]
-            _leave(scores, wanted >= 0, wanted)
+            _leave(scores, wanted != _FREE, wanted)
         if self.end is None:
             return
         if length < self._most_minimum:
