@@ -20,7 +20,7 @@ from recurra.tasks.lm_config import (
     ModelConfig,
     TextConfig,
 )
-from recurra.tasks.lm_document_data import shape_of
+from recurra.tasks.lm_document_data import lines_of_ids
 from recurra.tasks.lm_documents import DocumentModelling
 
 # Verses of 2 lines of 3 letters or 3 lines of 2, all letters of the verse those of its title.
@@ -249,11 +249,21 @@ def test_validation_leaves_the_random_numbers_alone(table):
     assert model.training and torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_the_shape_of_a_text(table):
+def test_the_lines_of_a_text(table):
     task = opened(table)
-    ids = task.vocabulary.encode("aa\nbbb\n\nc")
-    assert shape_of(ids, task.vocabulary) == (2, 3, 0, 1)
-    assert shape_of(ids[:0], task.vocabulary) == (0,)
+    ids = task.vocabulary.encode("aa\nbcb\n\nc")
+    assert lines_of_ids(ids, task.vocabulary) == [["a", "a"], ["b", "c", "b"], [], ["c"]]
+    assert lines_of_ids(ids[:0], task.vocabulary) == [[]]
+    assert task._shape(ids) == [2, 3, 0, 1]
+
+
+def test_what_rhymes_is_counted_by_a_table(tmp_path):
+    path, rhymes = tmp_path / "poems.tsv", tmp_path / "rhymes.tsv"
+    path.write_text("a\tx\tab|ab|ab|ab\nb\tx\tab|ab|ab|ac\n" * 4)
+    rhymes.write_text("b\tone\nc\ttwo three\n")
+    task = opened(path, document={"samples": 8, "rhymes": str(rhymes)}, text={"valid": str(path)})
+    figures = task.evaluate(new_model(task), path)
+    assert figures["rhymed_in_data"] == 0.5 and 0 <= figures["rhymed"] <= 1
 
 
 # -- text ------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from recurra.data.midi import midi_bytes
 from recurra.data.pairs import Pair, PairColumns, groups, read_pairs
 from recurra.data.pictures import is_picture, picture_features
 from recurra.data.pitches import KEYS, frame_of, name_of, text_of
+from recurra.data.rhymes import read_rhymes, rhymed
 from recurra.data.rolls import Collection, Roll, read_rolls
 from recurra.data.series import Reading, RowReader, Series, collect, in_time, read_series
 from recurra.data.spans import Scheme, Span, detect
@@ -129,6 +130,7 @@ __all__ = [
     "read_made",
     "read_pairs",
     "read_pieces",
+    "read_rhymes",
     "read_rolls",
     "read_series",
     "read_stream",
@@ -136,6 +138,7 @@ __all__ = [
     "read_vectors",
     "read_word_vectors",
     "require_no_leak",
+    "rhymed",
     "sentences_of",
     "split",
     "text_of",

@@ -98,6 +98,10 @@ class DocumentConfig:
         0, "documents that `recurra evaluate` lets the model write, to compare their shape with the data's; 0: none"
     )
 
+    rhymes: str | None = setting(
+        None, "table of symbols and their rhymes, by which the documents written are said to rhyme or not; null: none"
+    )
+
     def __post_init__(self) -> None:
         require_choice("document.each", self.each, ("none", "line", "file"))
         require_range("document.longest", self.longest, 1)

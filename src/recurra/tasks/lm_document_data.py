@@ -184,7 +184,8 @@ def all_text(documents: Sequence[Document], conditions: Conditions, level: str) 
     )
 
 
-def shape_of(ids: np.ndarray, vocabulary: Vocabulary) -> tuple[int, ...]:
-    """The symbols in each line of a text without marks."""
+def lines_of_ids(ids: np.ndarray, vocabulary: Vocabulary) -> list[list[str]]:
+    """The symbols of each line of a text without marks."""
     ends = np.flatnonzero(ids == vocabulary.line_end).tolist()
-    return tuple(end - begin - 1 for begin, end in pairwise([-1, *ends, len(ids)]))
+    bounds = pairwise([-1, *ends, len(ids)])
+    return [[vocabulary.symbols[k] for k in ids[begin + 1 : end]] for begin, end in bounds]

@@ -20,6 +20,8 @@ from recurra.data import (
     Vocabulary,
     build_vocabulary,
     read_documents,
+    read_rhymes,
+    rhymed,
     split,
 )
 from recurra.decoding import Sampler
@@ -29,7 +31,7 @@ from recurra.tasks.findings import Finding, Table
 from recurra.tasks.lm import SAMPLE_TEMPERATURE, LanguageModelling
 from recurra.tasks.lm_conditions import Conditions
 from recurra.tasks.lm_config import LanguageModellingConfig, names_in
-from recurra.tasks.lm_document_data import DocumentBatch, Documents, all_text, encode, lines_as_ids, shape_of
+from recurra.tasks.lm_document_data import DocumentBatch, Documents, all_text, encode, lines_as_ids, lines_of_ids
 from recurra.tasks.lm_document_scoring import document_nats, start, static, written
 from recurra.tasks.lm_scoring import LineScore, exp
 
@@ -201,8 +203,9 @@ class DocumentModelling(LanguageModelling):
             `perplexity_per_character`: the same sum over the characters but line ends, which are easily told in a form
             that is fixed; `tokens`, `characters`, `documents`, `unknown_tokens`, `seconds`, `tokens_per_second`; with
             `document.samples`, `well_formed`: of so many documents, written for the fields of the first ones at `path`,
-            the share that have as many lines, of as many symbols, as the document itself; and as a finding the first
-            of them.
+            the share that have as many lines, of as many symbols, as the document itself; with `document.rhymes`,
+            `rhymed`: the share whose second, fourth … lines end in one rhyme, and `rhymed_in_data`: that of the true
+            documents; and as a finding the first that were written.
 
         Raises:
             DataError: the documents cannot be read, or hold a symbol or a category never seen in training.
@@ -231,11 +234,27 @@ class DocumentModelling(LanguageModelling):
         count = min(self.config.document.samples, len(documents))
         if count:
             texts = self._write(model, documents, count)
-            shapes = (shape_of(body[1:-1], self.vocabulary) for body in documents.bodies)
-            alike = [shape_of(ids, self.vocabulary) == shape for ids, shape in zip(texts, shapes, strict=False)]
+            shapes = (self._shape(body[1:-1]) for body in documents.bodies)
+            alike = [self._shape(ids) == shape for ids, shape in zip(texts, shapes, strict=False)]
             figures["well_formed"] = sum(alike) / count
+            figures |= self._rhymed([body[1:-1] for body in documents.bodies[:count]], texts)
             figures["written"] = self._table(documents, texts[:_EXAMPLES])
         return figures
+
+    def _shape(self, ids: np.ndarray) -> list[int]:
+        """The symbols in each line."""
+        return [len(line) for line in lines_of_ids(ids, self.vocabulary)]
+
+    def _rhymed(self, true: Sequence[np.ndarray], texts: Sequence[np.ndarray]) -> dict[str, float]:
+        """The share of rhymed documents among those written and among the true ones, where there is a table for it."""
+        if self.config.document.rhymes is None:
+            return {}
+        rhymes = read_rhymes(self.config.document.rhymes)
+
+        def share(part: Sequence[np.ndarray]) -> float:
+            return sum(rhymed(lines_of_ids(ids, self.vocabulary), rhymes) for ids in part) / len(part)
+
+        return {"rhymed": share(texts), "rhymed_in_data": share(true)}
 
     def findings(self, model: LanguageModel) -> list[Finding]:
         """Documents that the model writes for the fields of the first ones of the validation data."""
