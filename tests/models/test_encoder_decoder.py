@@ -2,8 +2,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from recurra.equations import Value, affine, cell, dot, observe, softmax, tanh, weighted_sum
 from recurra.layers import Attention, Regularisation
 from recurra.models import Dropouts, Encoded, EncoderDecoder, ScheduledSampling
+
+
+@cell(state=("h",), memory=("m",))
+def glancing(x: Value, h: Value, m: Value):
+    """A simple network that looks at a memory of its own accord."""
+    weights = softmax(dot(affine("query", h, width="M"), m))
+    observe("attention", weights)
+    h = tanh(affine("h", x, h, weighted_sum(weights, m)))
+    return h, (h,)
+
 
 SOURCE, TARGET = 9, 11
 ADDITIVE = Attention("additive", "before")
@@ -19,6 +30,7 @@ MODELS = {
     "copied": {"context": "last", "bidirectional": False, "cell": "lstm"},
     "deep": {"layers": 2, "decoder_layers": 3, "tied": True, "readout": 10, "normalise": True},
     "other cells": {"cell": "gru", "decoder_cell": "lstm", "layers": 2, "decoder_layers": 1, "attention": ADDITIVE},
+    "a cell that looks back by itself": {"decoder_cell": glancing},
     "a state that starts from infinity": {"cell": "slstm", "bridge": "both"},
 }
 every_model = pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS)
@@ -43,7 +55,7 @@ def stepwise(model: EncoderDecoder, encoded: Encoded, inputs: Tensor, targets: T
     state, nats = model.start(encoded), []
     for read, wanted in zip(inputs.unbind(1), targets.unbind(1), strict=True):
         logits, state, extras = model.step(read, state)
-        assert set(extras) == ({"attention"} if model.decoder.attention else set())
+        assert set(extras) == ({"attention"} if model.decoder.memory_size else set())
         nats.append(torch.nn.functional.cross_entropy(logits, wanted, reduction="none"))
     return torch.stack(nats, 1)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from recurra.equations import Cell
 from recurra.layers import Initialisation, Recurrent, Regularisation
 from recurra.models.dropouts import Dropouts
 
@@ -66,7 +67,7 @@ class Encoder(nn.Module):
         self,
         embedding: nn.Embedding,
         *,
-        cell: str,
+        cell: str | Cell,
         hidden: int,
         layers: int = 1,
         widths: Mapping[str, int] | None = None,

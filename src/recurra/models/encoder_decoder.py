@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from recurra import cells
+from recurra.equations import Cell
 from recurra.layers import Attention, Decoder, Initialisation, Regularisation
 from recurra.models.autoregressive import Autoregressive, draw
 from recurra.models.bridge import Bridge
@@ -50,13 +52,13 @@ class EncoderDecoder(Autoregressive):
         source_size: int,
         target_size: int,
         *,
-        cell: str = "gru",
+        cell: str | Cell = "gru",
         embedding: int = 128,
         hidden: int = 256,
         layers: int = 1,
         widths: Mapping[str, int] | None = None,
         bidirectional: bool = True,
-        decoder_cell: str | None = None,
+        decoder_cell: str | Cell | None = None,
         decoder_hidden: int | None = None,
         decoder_layers: int | None = None,
         attention: Attention | None = None,
@@ -77,13 +79,14 @@ class EncoderDecoder(Autoregressive):
         Args:
             source_size: number of source symbols.
             target_size: number of target symbols, V.
-            cell: name of the encoder's cell.
+            cell: the encoder's cell, or its name.
             embedding: width of the vectors of target symbols, and of source symbols where nothing else is said.
             hidden: units of each of the encoder's layers, in each direction.
             layers: number of the encoder's layers.
             widths: what else the cells have a width for.
             bidirectional: whether the source is also read from its end.
-            decoder_cell, decoder_hidden, decoder_layers: those of the decoder; None: as the encoder's.
+            decoder_cell, decoder_hidden, decoder_layers: those of the decoder; None: as the encoder's. The cell may be
+                one that attends to a memory by itself.
             attention: how the decoder looks back at the encoder's outputs; None: it does not.
             bridge: how the source reaches the decoder beside that.
             context: what of it does.
@@ -129,11 +132,14 @@ class EncoderDecoder(Autoregressive):
         reads = bridge in ("input", "both")
         units = decoder_hidden or hidden
         size = (memory if context == "last" else units) if reads else 0
+        writing = decoder_cell or cell
+        writing = cells.get(writing) if isinstance(writing, str) else writing
+        attends = attention is not None or bool(writing.memories)
         decoder = Decoder(
-            decoder_cell or cell,
+            writing,
             embedding,
             units,
-            memory_size=memory if attention is not None else 0,
+            memory_size=memory if attends else 0,
             attention=attention,
             num_layers=decoder_layers or layers,
             widths=widths,
@@ -149,7 +155,7 @@ class EncoderDecoder(Autoregressive):
         self.summary = Summary("attention" if context == "all" else "last", memory, backwards=encoder.backwards)
         self.context = nn.Linear(memory, size) if reads and context != "last" else None
         self.reads, self.of_all = reads, context == "all"
-        seen = reads or self.of_all or attention is not None
+        seen = reads or self.of_all or attends
         self.memory_norm = nn.LayerNorm(memory) if normalise and seen else nn.Identity()
         self.memory_dropout = nn.Dropout(dropouts.memory)
         self.bridge: Bridge | None = None
@@ -177,8 +183,9 @@ class EncoderDecoder(Autoregressive):
                 context = summary if self.context is None else torch.tanh(self.context(summary))
         if self.bridge is not None:
             states = self.bridge(last)
-        attends = self.decoder.attention is not None
-        return Encoded(len(inputs), memory if attends else None, lengths if attends else None, states, context)
+        if not self.decoder.memory_size:
+            return Encoded(len(inputs), states=states, context=context)
+        return Encoded(len(inputs), memory, lengths, states, context)
 
 
 def _check(bridge: str, context: str, *sizes: int) -> None:

@@ -158,7 +158,7 @@ class VectorToSequence(Autoregressive):
             if lengths is None:
                 lengths = torch.full((len(source),), source.shape[1])
             vector, memory = self.mean(values, lengths), values
-        attends = self.decoder.attention is not None
+        attends = self.decoder.memory_size > 0
         return Encoded(
             len(source),
             memory if attends else None,
