@@ -36,11 +36,11 @@ def test_from_two_files_to_a_choice_by_the_noisy_channel(command, pairs: Path, t
     assert "tok:13a" in out and "Best translations" in out
     page = (translator / "report.html").read_text()
     assert "Alignment 1" in page and 'class="heatmap"' in page
-    status, out, err = command("evaluate", translator, "decode.beam=1", "decode.nbest=1")
+    status, out, err = command("evaluate", translator, "decode.beam=1")
     assert status == 0, err
 
     (pairs / "new.txt").write_text("two seven!\n\nfive one!\n")
-    status, out, err = command("predict", translator, "new.txt", "decode.beam=3", "decode.nbest=3")
+    status, out, err = command("predict", translator, "new.txt", "decode.beam=3")
     answers = [line.rstrip("!").split() for line in out.splitlines()]
     assert status == 0 and [len(words) for words in answers] == [2, 0, 2], err
     assert {word for words in answers for word in words} <= set(GERMAN)

@@ -238,8 +238,8 @@ def test_probabilities_are_those_of_the_search(learnt):
 def test_settings_of_use_that_contradict(learnt):
     task, model = learnt
     translator = task._translator(model)
-    with pytest.raises(ConfigError, match=r"decode.nbest=5 is more than decode.beam=2"):
-        translator.search([["one"]], build_config(TranslateConfig, {}, ["decode.beam=2"]).decode)
+    with pytest.raises(ConfigError, match=r"decode.nbest=3 is more than decode.beam=2"):
+        translator.search([["one"]], build_config(TranslateConfig, {}, ["decode.beam=2", "decode.nbest=3"]).decode)
     without, bare = opened(task.config.data, "attention.score=none")
     with pytest.raises(ConfigError, match=r"decode.replace needs a model with attention"):
         decode = build_config(TranslateConfig, {}, ["decode.replace=true"]).decode

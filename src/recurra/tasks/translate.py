@@ -48,7 +48,7 @@ class Translation(Task):
     config: TranslateConfig
     options: ClassVar[dict[str, str]] = {
         "attention": "also print what was looked at for each symbol, as a table",
-        "nbest": "print the decode.nbest best translations: rank, score, log-probability and text, parted by tabs",
+        "nbest": "print the best translations of each line: rank, score, log-probability and text, parted by tabs",
         "rerank": "choose among them by a noisy channel: decode.reverse and decode.language name its two models",
         "symbols": "print each line, of the target language, cut into symbols: a text for a language model",
     }

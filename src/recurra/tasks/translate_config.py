@@ -171,7 +171,9 @@ class DecodeConfig:
     alpha: float = setting(1.0, "length penalty: scores are divided by ((5 + length) / 6) to the power of it; 0: none")
     beta: float = setting(0.0, "coverage penalty: how much a source symbol that was not looked at costs; 0: nothing")
     maximum: float = setting(2.0, "symbols of a translation at most, for each of the source, and 20 more")
-    nbest: int = setting(5, "translations that --nbest prints, and that --rerank chooses from; at most beam")
+    nbest: int | None = setting(
+        None, "translations that --nbest prints, and that --rerank chooses from; null: all that the beam holds"
+    )
     replace: bool = setting(False, "put for <unk> the source symbol that was looked at most; needs attention")
     reverse: str | None = setting(None, "run folder of a model of the other direction, for --rerank")
     language: str | None = setting(None, "run folder of a language model of the target, for --rerank")

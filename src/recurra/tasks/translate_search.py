@@ -62,7 +62,7 @@ class Translator:
 
     def greedy(self, sources: Sequence[Sequence[str]], maximum: float) -> list[Translation]:
         """The greedy translation of each source, given by its symbols; `maximum` as in the settings."""
-        settings = DecodeConfig(beam=1, nbest=1, maximum=maximum)
+        settings = DecodeConfig(beam=1, maximum=maximum)
         return [found[0] for found in self.search(sources, settings)]
 
     def log_probabilities(self, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
@@ -87,7 +87,7 @@ class Translator:
 
     @torch.no_grad()
     def search(self, sources: Sequence[Sequence[str]], settings: DecodeConfig) -> list[list[Translation]]:
-        """The `nbest` best translations of each source, given by its symbols, the best first.
+        """The best translations of each source, given by its symbols, the best first.
 
         Raises:
             ConfigError: the settings need attention, which the model has not, or contradict one another.
@@ -96,7 +96,7 @@ class Translator:
         if not attends and (settings.replace or settings.beta):
             key = "replace" if settings.replace else "beta"
             raise ConfigError(f"decode.{key} needs a model with attention, and this one was trained without")
-        if settings.nbest > settings.beam:
+        if settings.nbest is not None and settings.nbest > settings.beam:
             raise ConfigError(
                 f"decode.nbest={settings.nbest} is more than decode.beam={settings.beam}: a beam holds no more"
             )
@@ -126,7 +126,7 @@ class Translator:
             end=END,
             maximum=maximum,
             size=settings.beam,
-            nbest=settings.nbest,
+            nbest=settings.nbest or settings.beam,
             length_penalty=settings.alpha,
             coverage_penalty=settings.beta,
             constraints=constraints,
