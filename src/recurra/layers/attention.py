@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -57,7 +56,7 @@ class Memory:
     values: Tensor
     lengths: Tensor | None = None
 
-    @cached_property
+    @property
     def given(self) -> dict[str, Tensor]:
         """What attention reads, by the names in the equations."""
         rows, sources, _ = self.values.shape

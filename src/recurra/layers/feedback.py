@@ -62,7 +62,8 @@ class Feedback:
             width: O, columns of the output.
             teacher: the true outputs ``[T, B, O]``, or None.
         """
-        state, lead, found = fed_back(cell), like.shape[:2], dict[str, Tensor]()
+        state, lead = fed_back(cell), like.shape[:2]
+        found: dict[str, Tensor] = {}
         if "noise" in kinds:
             found[f"noise_{state}"] = like.new_empty(*lead, width).normal_(std=self.noise)
         if "teach" in kinds:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import cast
 
 import torch
@@ -22,6 +21,8 @@ from recurra.layers.normalisation import Norm
 from recurra.layers.parameters import find, stacks
 from recurra.layers.recurrent_batch_norm import GAIN, Inputs, RecurrentBatchNorm
 from recurra.layers.rows import Rows
+
+_BOTH = (False, True)
 
 
 class Layer(nn.Module):
@@ -47,7 +48,31 @@ class Layer(nn.Module):
         learned = self.state_sizes if design.initialisation.learned_state else {}
         finite = {s: w for s, w in learned.items() if abs(design.cell.initial[s]) != float("inf")}
         self.starts = nn.ParameterDict({s: nn.Parameter(torch.empty(w)) for s, w in finite.items()})
+        # Whether a sequence starts from anything but zeros.
+        self._starts_elsewhere = bool(len(self.starts)) or any(design.cell.initial.values())
+        self._projected = self._input_matrices() if design.projects else {}
         self.norms = self._new_norms()
+        self._static = next(iter(design.program.cell.statics), "")
+        self._programs = self._new_programs()
+
+    def _new_programs(self) -> dict[tuple[bool, bool, tuple[str, ...]], Program]:
+        """The programs that calls run, by whether they train, whether rows start anew, and what feeds back.
+
+        They are made ahead, for torch.compile can see which of them runs, but not how a cell is rewritten.
+        """
+        design, feedback = self.design, self.feedback
+        kinds = {()} if feedback is None else {feedback.kinds(training=t, taught=h) for t in _BOTH for h in _BOTH}
+        anew = _BOTH if not design.cell.source_states else (False,)
+        ways = [(t, r, fed) for t in _BOTH for r in anew for fed in kinds]
+        return {(t, r, fed): design.running(training=t, resets=r, fed=fed) for t, r, fed in ways}
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without the programs, which follow from the rest: a cell made from a cell has no name to be found by."""
+        return {name: value for name, value in self.__dict__.items() if name != "_programs"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        super().__setstate__(state)
+        self._programs = self._new_programs()
 
     def _new_norms(self) -> nn.Module | None:
         design, norm = self.design, self.design.normalisation
@@ -59,8 +84,7 @@ class Layer(nn.Module):
         widths = {a: sum(design.width(rows[n], self.inputs) for n in names) for a, names in self._projected.items()}
         return nn.ModuleDict({a: Norm(norm, width) for a, width in widths.items()})
 
-    @cached_property
-    def _projected(self) -> dict[str, list[str]]:
+    def _input_matrices(self) -> dict[str, list[str]]:
         """The matrices that meet the input, by the arrays that hold them."""
         matrices = projections(self.design.program.cell)
         found = {array: [n for n in names if n in matrices] for array, names in self.stacks.items()}
@@ -120,14 +144,14 @@ class Layer(nn.Module):
         feedback, fed = self.feedback, ()
         if feedback is not None:
             fed = feedback.kinds(training=self.training, taught=rows.teacher is not None)
-        program = design.running(training=self.training, resets=marks is not None, fed=fed)
+        program = self._programs[self.training, marks is not None, fed]
         arrays = self._arrays_of_call()
         given = {next(iter(design.cell.inputs)): x, **self.masks(x)}
         if feedback is not None:
             width = design.width(program.traced.output.width, self.inputs)
             given |= feedback.inputs(fed, design.cell, x, width, rows.teacher)
         if rows.static is not None:
-            given[next(iter(design.program.cell.statics))] = rows.static
+            given[self._static] = rows.static
         if design.projects:
             given |= self._projections(x, arrays, rows.alive)
         if marks is not None:
@@ -164,11 +188,11 @@ class Layer(nn.Module):
             memory: what is attended to, or None.
         """
         design, arrays = self.design, self._arrays_of_call()
-        program = design.running(training=self.training, resets=False)
+        program = self._programs[self.training, False, ()]
         x = next(iter(arrays.values())).new_empty(1, batch, self.inputs)
         given = {next(iter(design.cell.inputs)): x, **self.masks(x)}
         if static is not None:
-            given[next(iter(design.program.cell.statics))] = static
+            given[self._static] = static
         inputs, statics = (tuple(given[n] for n in ns) for ns in (program.cell.inputs, program.cell.statics))
         parameters = {(n,) if isinstance(n, str) else n: a for n, a in self._parameters_of(program, arrays).items()}
         memories, sources = _attended(program, memory)
@@ -177,11 +201,6 @@ class Layer(nn.Module):
         call.check()
         call.check_kinds()
         return LayerSteps(self, Steps(call))
-
-    @cached_property
-    def _starts_elsewhere(self) -> bool:
-        """Whether a sequence starts from anything but zeros."""
-        return bool(len(self.starts)) or any(self.design.cell.initial.values())
 
     def _arrays_of_call(self) -> Mapping[str, Tensor]:
         """The arrays, elements of them dropped."""
@@ -240,4 +259,5 @@ def _attended(program: Program, memory: Memory | None) -> tuple[list[Tensor], Te
     """What the program's cell reads of a memory, and how many sources rows have."""
     if memory is None or not program.cell.memories:
         return [], None
-    return [memory.given.get(n, memory.values) for n in program.cell.memories], memory.lengths
+    given = memory.given
+    return [given.get(n, memory.values) for n in program.cell.memories], memory.lengths

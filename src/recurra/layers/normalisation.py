@@ -144,7 +144,7 @@ class Norm(nn.Module):
         if not self.training:
             return running_mean, running_var
         mean, variance, count = moments(x, alive, (0, 1))
-        if count.max() < 2:
+        if not torch.compiler.is_compiling() and count.max() < 2:
             raise ValueError(
                 f"batch normalisation of an input of shape [T, B, W] = {list(x.shape)} while training: it has one "
                 "number for each column; give more rows or steps, or call eval()"
@@ -167,7 +167,7 @@ def moments(x: Tensor, alive: Tensor | None, dims: tuple[int, ...]) -> tuple[Ten
     """
     if alive is None:
         variance, mean = torch.var_mean(x, dims, correction=0, keepdim=True)
-        count = x.new_tensor(float(math.prod(x.shape[d] for d in dims)))
+        count = x.new_tensor(float(math.prod([x.shape[d] for d in dims])))
         return mean, variance, count.expand_as(mean)
     alive = alive.expand(x.shape)
     count = alive.sum(dims, keepdim=True).to(x.dtype)

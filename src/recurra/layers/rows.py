@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -32,7 +31,7 @@ class Rows:
     teacher: Tensor | None
     memory: Memory | None = None
 
-    @cached_property
+    @property
     def alive(self) -> Tensor | None:
         """Which steps rows have, bool ``[T, B, 1]``; None is all."""
         if self.lengths is None:
@@ -75,7 +74,8 @@ def rows(
             raise ValueError(
                 f"lengths are {kind} {list(lengths.shape)} on {lengths.device}; expected int64 [B] = [{batch}] on cpu"
             )
-        low, high = int(lengths.min()), int(lengths.max())
+        # In a compiled graph the engine looks at the numbers, once they are there.
+        low, high = (0, 0) if torch.compiler.is_compiling() else (int(lengths.min()), int(lengths.max()))
         if low < 0 or high > steps:
             raise ValueError(f"a length is {low if low < 0 else high}; expected 0 to {steps}, the steps of the input")
     if resets is not None and not isinstance(resets, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
