@@ -70,6 +70,16 @@ def questions(draw: random.Random) -> tuple[str, str]:
     return "places.tsv", "\n".join(lines)
 
 
+def chords(draw: random.Random) -> tuple[str, str]:
+    """Pieces that step up and down."""
+    pieces = []
+    for _ in range(60):
+        notes = [draw.randint(55, 65)]
+        notes += [notes[0] + draw.choice((-2, 0, 2)) for _ in range(draw.randint(4, 12))]
+        pieces.append([[note, note + draw.choice((3, 4))] for note in notes])
+    return "chords.json", json.dumps(pieces)
+
+
 # For each task its data, and settings in which all that is drawn at random is drawn.
 TASKS: dict[str, tuple[str, Callable[[random.Random], tuple[str, str]], tuple[str, ...]]] = {
     "classify": ("classify", labelled, ("model.embedding=8", "text.unknown=0.1")),
@@ -80,6 +90,12 @@ TASKS: dict[str, tuple[str, Callable[[random.Random], tuple[str, str]], tuple[st
         pairs,
         ("model.embedding=8", "text.level=char", "train.tokens=120", "loss.smoothing=0.1", "sampling.schedule=linear",
          "sampling.slope=0.01", "score.sentences=10"),
+    ),
+    "music": ("music", chords, ("recurrent.dropout=0.1",)),
+    "describe": (
+        "describe",
+        labelled,
+        ("model.embedding=8", "text.level=word", "sampling.schedule=linear", "sampling.slope=0.01", "decode.draws=4"),
     ),
     "answer": ("answer", questions, ("model.embedding=8", "text.unknown=0.1")),
     "documents": (
