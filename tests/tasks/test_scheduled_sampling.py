@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from recurra.tasks.forecast import Forecasting
 from recurra.tasks.lm import LanguageModelling
+from recurra.tasks.translate import Translation
 from recurra.training.checkpoint import load_checkpoint
 from recurra.training.config import build_config
 from recurra.training.observer import Silent
@@ -26,24 +28,44 @@ class KilledAt(Silent):
             raise Killed
 
 
+RUNS = {
+    "lm": (LanguageModelling, ["model.hidden=8", "model.embedding=4", "model.dropout=0.2", "train.bptt=10"]),
+    "forecast": (
+        Forecasting,
+        ["data=builtin:henon", "forecast.mode=rollout", "forecast.window=6", "forecast.horizon=5", "model.hidden=8",
+         "model.kind=encoder_decoder", "model.attention=additive", "loss.kind=gaussian", "baseline.order=2"],
+    ),
+    "translate": (
+        Translation,
+        ["text.level=char", "model.hidden=8", "model.embedding=4", "attention.score=general",
+         "score.criterion=nats"],
+    ),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("way", ["exact", "parallel"])
-def test_killed_in_the_middle_it_ends_as_if_it_had_not_been(way: str, tmp_path: Path):
-    text = tmp_path / "text.txt"
-    draw = random.Random(0)
-    text.write_text("".join(draw.choices("abc \n", k=3000)))
+@pytest.mark.parametrize("name", RUNS)
+def test_killed_in_the_middle_it_ends_as_if_it_had_not_been(name: str, way: str, tmp_path: Path):
+    task, words = RUNS[name]
+    data, draw = tmp_path / "data.txt", random.Random(0)
+    lines = ["".join(draw.choices("abc", k=5)) for _ in range(300)]
+    if name == "translate":
+        data = tmp_path / "data.tsv"
+        lines = [f"{k} {line}\t{line[::-1]}" for k, line in enumerate(lines)]
+    data.write_text("\n".join(lines))
     words = [
-        "model.hidden=8", "model.embedding=4", "model.dropout=0.2", "train.batch=4", "train.bptt=10", "train.steps=30",
+        *words, "train.batch=4", "train.steps=30", "train.validate_every=0", "train.sample_every=0",
         "train.checkpoint_every=10", "sampling.schedule=linear", "sampling.slope=0.02", f"sampling.way={way}",
     ]  # fmt: skip
 
     def config(name: str):
-        settings = {"task": "lm", "data": str(text), "run": str(tmp_path / name)}
-        return build_config(LanguageModelling.Config, settings, words)
+        settings = {"task": task.name, "data": str(data), "run": str(tmp_path / name)}
+        return build_config(task.Config, settings, words)
 
-    whole = begin(LanguageModelling, config("whole"), Silent())
+    whole = begin(task, config("whole"), Silent())
     with pytest.raises(Killed):
-        begin(LanguageModelling, config("killed"), KilledAt(17))
-    parted = resume(tmp_path / "killed", [], lambda _: LanguageModelling, Silent())
+        begin(task, config("killed"), KilledAt(17))
+    parted = resume(tmp_path / "killed", [], lambda _: task, Silent())
     first, second = (load_checkpoint(ended.folder / "checkpoint") for ended in (whole, parted))
     assert int(first["model"]["sampling.updates"]) == 30
     for part in ("model", "optimizer"):
