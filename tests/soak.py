@@ -21,7 +21,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import recurra
 from recurra import cells
-from recurra.layers import Regularisation, linear_cross_entropy
+from recurra.equations.attention import PLACES, SCORES
+from recurra.layers import Attention, Decoder, Regularisation, linear_cross_entropy
 
 WIDTHS = (1, 2, 7, 16, 24, 33, 48, 64)
 GROWTH = 24
@@ -113,6 +114,48 @@ def call_layer(check: bool) -> None:
             assert_near(found, run_layer(other, given, weights), (layer, given["lengths"], given["resets"] is not None))
 
 
+def make_decoder() -> Decoder:
+    """A decoder of any cell that attends in any way."""
+    while True:
+        score, hidden = random.choice(SCORES), random.choice(WIDTHS)
+        try:
+            attention = Attention(
+                score, place=random.choice(PLACES), feeding=random.random() < 0.3, width=random.choice((None, 5)),
+                window=random.choice((None, None, 2)), coverage=score == "additive" and random.random() < 0.4,
+            )  # fmt: skip
+            return Decoder(
+                random.choice(cells.names()), random.choice(WIDTHS), hidden, attention=attention,
+                widths={"P": 5, "O": 3},
+                memory_size=hidden if score in ("dot", "scaled") else random.choice(WIDTHS),
+                num_layers=random.choice((1, 1, 2)), static_size=random.choice((0, 0, 4)),
+            )  # fmt: skip
+        except ValueError:  # this cell cannot attend so
+            continue
+
+
+def call_decoder(check: bool) -> None:
+    decoder = make_decoder()
+    rows, steps, sources = random.randint(1, 9), random.randint(1, 8), random.randint(1, 20)
+    x, memory = torch.randn(rows, steps, decoder.input_size), torch.randn(rows, sources, decoder.memory_size)
+    given: dict[str, Any] = {
+        "lengths": random_lengths(rows, steps) if random.random() < 0.4 else None,
+        "memory_lengths": torch.randint(1, sources + 1, (rows,)) if random.random() < 0.7 else None,
+        "static": torch.randn(rows, decoder.static_size) if decoder.static_size else None,
+    }
+
+    def run(layer: Decoder) -> list[Tensor]:
+        sources = [x.clone().requires_grad_(), memory.clone().requires_grad_(), *layer.parameters()]
+        output, _ = layer(sources[0], memory=sources[1], **given)
+        gradients = torch.autograd.grad(output.square().sum(), sources, allow_unused=True, materialize_grads=True)
+        return [output.detach(), *gradients]
+
+    found = run(decoder)
+    if check:
+        other = copy.deepcopy(decoder)
+        other.engine = "eager"
+        assert_near(found, run(other), (decoder, decoder.attention, given))
+
+
 def call_twin(check: bool) -> None:
     kind = random.choice(("RNN", "LSTM", "GRU"))
     inputs, hidden = random.choice(WIDTHS), random.choice(WIDTHS)
@@ -176,7 +219,7 @@ def call_loss(check: bool) -> None:
         assert_near(found, [loss.detach(), *torch.autograd.grad(loss, arrays)], (rows, inputs, classes))
 
 
-KINDS: dict[Callable[[bool], None], int] = {call_layer: 6, call_twin: 2, call_stepper: 1, call_loss: 1}
+KINDS: dict[Callable[[bool], None], int] = {call_layer: 6, call_decoder: 2, call_twin: 2, call_stepper: 1, call_loss: 1}
 
 
 def soak(calls: int, *, seed: int = 0, checked: float = 0.05, tell: Callable[[str], None] | None = None) -> float:
