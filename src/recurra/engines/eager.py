@@ -214,12 +214,20 @@ class _Sweep:
             case "source_sum":
                 return self._of_sources(args[0]).sum(-2)
             case "source_dot":
-                return self._of_sources(args[0] * args[1]).sum(-2)
+                return self._source_dot(node, *args)
             case "source_max":
                 scores = args[0] if self.answering is None else torch.where(self.answering, args[0], -torch.inf)
                 return scores.amax(-2)
             case _:
                 return POINTWISE[node.op](*args)
+
+    def _source_dot(self, node: Node, a: Tensor, b: Tensor) -> Tensor:
+        """The sum of a·b over a row's sources."""
+        weights, memory = node.args
+        if weights.memory and weights.width == 1 and memory.op == "leaf" and memory.memory:
+            # A given memory is zero behind a row's sources already: a product in the place of all its terms.
+            return torch.matmul(self._of_sources(a).transpose(-1, -2), b).squeeze(-2)
+        return self._of_sources(a * b).sum(-2)
 
     def _row(self, value: Tensor, node: Node) -> Tensor:
         """A step's value as [B, W], or [B, S, W], also where it does not depend on the row."""
