@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recurra.models import LanguageModel
+from recurra.models.evaluation import evaluating
 from recurra.tasks import lm_scoring
 from recurra.tasks.lm_scoring import line_nats, text_nats
-from recurra.tasks.scoring import evaluating
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import torch
 
 from recurra.data import by_length
 from recurra.models import Reader
+from recurra.models.evaluation import evaluating
 from recurra.tasks.answer_data import Examples
 from recurra.tasks.findings import Finding, Marked, Marks, Table
-from recurra.tasks.scoring import evaluating
 
 # Most questions read at once.
 ROWS = 256

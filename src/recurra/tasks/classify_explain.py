@@ -8,10 +8,10 @@ import torch.nn.functional as F
 
 from recurra.data import by_length
 from recurra.models import Classifier
+from recurra.models.evaluation import evaluating
 from recurra.tasks.classify_data import Examples
 from recurra.tasks.classify_scoring import ROWS, Judged
 from recurra.tasks.findings import Marked, Marks
-from recurra.tasks.scoring import evaluating
 
 _SHOWN = 12  # texts in the report
 _LONGEST = 80  # symbols of a text that is shown

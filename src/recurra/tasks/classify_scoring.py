@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from recurra.data import by_length
+from recurra.models.evaluation import evaluating
 from recurra.tasks.classify_data import Examples
 from recurra.tasks.findings import Finding, Matrix, Table
 from recurra.tasks.measures import confusion, macro_f1, precision_recall_f1
-from recurra.tasks.scoring import evaluating
 
 # Most rows read at once.
 ROWS = 256

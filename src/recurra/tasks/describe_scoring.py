@@ -11,12 +11,12 @@ from torch import nn
 
 from recurra.data import Described, Line, by_length
 from recurra.models import VectorToSequence
+from recurra.models.evaluation import evaluating
 from recurra.tasks.base import Task
 from recurra.tasks.describe_config import DescribeConfig
 from recurra.tasks.describe_data import Alphabet, DescribeBatch, Examples, normal
 from recurra.tasks.describe_writing import Written, values, write
 from recurra.tasks.findings import Curve, Curves, Finding, Heatmap, Table
-from recurra.tasks.scoring import evaluating
 
 _ROWS = 64  # examples scored at once
 _SHOWN = 8  # things in the report, and names of each class

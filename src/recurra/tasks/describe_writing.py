@@ -8,11 +8,11 @@ import torch
 
 from recurra.decoding import BeamSettings, Constraints, Sampler, beam_search, sample_sequences
 from recurra.models import VectorToSequence
+from recurra.models.evaluation import evaluating
 from recurra.tasks.config import ConfigError
 from recurra.tasks.describe_config import DecodeConfig
 from recurra.tasks.describe_data import END as _END
 from recurra.tasks.describe_data import START, Alphabet
-from recurra.tasks.scoring import evaluating
 
 _ROWS = 64  # things written of at once
 _NEVER = (0, START)  # symbols that no text has: the unknown one and the start

@@ -7,10 +7,10 @@ import torch
 
 from recurra.data import Windows
 from recurra.models import Forecaster
+from recurra.models.evaluation import evaluating
 from recurra.models.outlook import LEVELS
 from recurra.tasks.forecast_baselines import autoregression, last_value, seasonal
 from recurra.tasks.forecast_data import Ground
-from recurra.tasks.scoring import evaluating
 
 # Values read at once, windows × paths × steps.
 _AT_ONCE = 1 << 18

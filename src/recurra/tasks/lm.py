@@ -19,13 +19,13 @@ from recurra.data import Batch, Corpus, DataError, TextStream, Vocabulary, build
 from recurra.decoding import BeamSettings, Sampler, sample
 from recurra.layers import State
 from recurra.models import Condition, LanguageModel
+from recurra.models.evaluation import evaluating
 from recurra.tasks.base import Task, Use
 from recurra.tasks.lm_completion import Completion, completions
 from recurra.tasks.lm_config import LanguageModellingConfig
 from recurra.tasks.lm_scoring import LineScore, exp, line_nats, text_nats
 from recurra.tasks.recurrence import cell_options
 from recurra.tasks.sampling import build_sampling
-from recurra.tasks.scoring import evaluating
 
 VOCABULARY_FILE = "vocabulary.json"
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra.decoding import BeamSettings, beam_search
 from recurra.layers import State
 from recurra.models import LanguageModel
-from recurra.tasks.scoring import evaluating
+from recurra.models.evaluation import evaluating
 
 
 @dataclass(frozen=True)

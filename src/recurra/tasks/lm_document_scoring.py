@@ -11,8 +11,8 @@ from recurra.data import by_length
 from recurra.decoding import Sampler, sample
 from recurra.layers import State
 from recurra.models import LanguageModel
+from recurra.models.evaluation import evaluating
 from recurra.tasks.lm_document_data import DocumentBatch, Documents
-from recurra.tasks.scoring import evaluating
 
 # Rows and steps of a batch that is measured, and documents that are written side by side.
 _ROWS, _STEPS = 64, 1 << 14

@@ -17,6 +17,7 @@ from recurra.decoding import Sampler
 from recurra.equations import nearest
 from recurra.layers import Recurrent
 from recurra.models import NoteModel
+from recurra.models.evaluation import evaluating
 from recurra.tasks.base import Task, Use
 from recurra.tasks.config import ConfigError
 from recurra.tasks.findings import Finding
@@ -24,7 +25,6 @@ from recurra.tasks.music_config import MusicConfig
 from recurra.tasks.music_data import UNKNOWN, Parts, Pieces, RollBatch, one_hot, parted, read_collections
 from recurra.tasks.music_scoring import figures, foretell, pictures, roll_picture
 from recurra.tasks.recurrence import cell_options
-from recurra.tasks.scoring import evaluating
 
 _FILE = "music.json"
 _LIKELY = 0.1  # chance from which a key is named by `predict`

@@ -8,9 +8,9 @@ import torch
 
 from recurra.data import KEYS, by_length, name_of
 from recurra.models import NoteModel
+from recurra.models.evaluation import evaluating
 from recurra.tasks.findings import Finding, Heatmap, Table
 from recurra.tasks.music_data import Pieces, one_hot
-from recurra.tasks.scoring import evaluating
 
 _ROWS = 32  # pieces read at once
 _SHOWN = 96  # frames of a picture

@@ -9,7 +9,7 @@ import torch
 
 from recurra.data import Line, TagColumns, by_length, sentences_of
 from recurra.models import Tagger
-from recurra.tasks.scoring import evaluating
+from recurra.models.evaluation import evaluating
 from recurra.tasks.tag_alphabet import Alphabet
 from recurra.tasks.tag_scoring import ROWS
 

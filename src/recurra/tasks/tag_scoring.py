@@ -9,9 +9,9 @@ import torch
 
 from recurra.data import FrameSet, Scheme, Span, by_length
 from recurra.models import Tagger
+from recurra.models.evaluation import evaluating
 from recurra.tasks.findings import Finding, Matrix, Table
 from recurra.tasks.measures import confusion, precision_recall_f1
-from recurra.tasks.scoring import evaluating
 from recurra.tasks.tag_data import Examples
 
 # Most sequences read at once.

@@ -10,8 +10,8 @@ from recurra.data import by_length, pad
 from recurra.data.vocabulary import UNKNOWN
 from recurra.decoding import BeamSettings, Constraints, Hypothesis, beam_search, greedy, replace_unknown
 from recurra.models import EncoderDecoder
+from recurra.models.evaluation import evaluating
 from recurra.tasks.config import ConfigError
-from recurra.tasks.scoring import evaluating
 from recurra.tasks.translate_config import DecodeConfig
 from recurra.tasks.translate_data import side_by_side
 from recurra.tasks.translate_sides import END, START, Sides
