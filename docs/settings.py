@@ -6,14 +6,14 @@ A test holds the page against what this script would write, so a setting cannot 
 import re
 from pathlib import Path
 
-from recurra.tasks.answer_config import AnswerConfig
-from recurra.tasks.classify_config import ClassifyConfig
-from recurra.tasks.describe_config import DescribeConfig
-from recurra.tasks.forecast_config import ForecastConfig
-from recurra.tasks.lm_config import LanguageModellingConfig
-from recurra.tasks.music_config import MusicConfig
-from recurra.tasks.tag_config import TagConfig
-from recurra.tasks.translate_config import TranslateConfig
+from recurra.tasks.answer.config import AnswerConfig
+from recurra.tasks.classify.config import ClassifyConfig
+from recurra.tasks.describe.config import DescribeConfig
+from recurra.tasks.forecast.config import ForecastConfig
+from recurra.tasks.lm.config import LanguageModellingConfig
+from recurra.tasks.music.config import MusicConfig
+from recurra.tasks.tag.config import TagConfig
+from recurra.tasks.translate.config import TranslateConfig
 from recurra.training.config import Setting, settings
 
 _DOCS = Path(__file__).resolve().parent

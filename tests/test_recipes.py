@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recurra import tasks
-from recurra.tasks.lm_config import LanguageModellingConfig
+from recurra.tasks.lm.config import LanguageModellingConfig
 from recurra.training.config import build_config, read_recipe
 
 RECIPES = sorted((Path(__file__).resolve().parent.parent / "recipes").glob("*.yaml"))

@@ -222,7 +222,7 @@ def test_a_loss_that_leaves_the_finite_numbers(command, here: Path, text: Path, 
 
 
 def test_a_mistake_of_the_program_is_not_hidden(command, monkeypatch, text: Path, tiny):
-    from recurra.tasks.lm import LanguageModelling
+    from recurra.tasks.lm.task import LanguageModelling
 
     monkeypatch.setattr(LanguageModelling, "validate", lambda self, model: int("not a number"))
     with pytest.raises(ValueError, match="invalid literal"):

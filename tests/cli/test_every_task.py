@@ -108,6 +108,10 @@ TASKS: dict[str, tuple[str, Callable[[random.Random], tuple[str, str]], tuple[st
 COMMON = ("model.hidden=8", "train.batch=8", "model.dropout=0.2", "optimizer.lr=0.01")
 
 
+# Tasks whose batches reach the processes in ways of their own: rows, windows, tokens, documents.
+SHARED = ("tag", "forecast", "translate", "documents")
+
+
 @pytest.fixture(params=TASKS)
 def words(request, here: Path) -> tuple[str, ...]:
     """The words of `recurra train` for a task, on data of its own."""
@@ -141,6 +145,7 @@ def test_killed_and_resumed_it_ends_as_if_it_had_not_been(process, here: Path, w
     assert history(here / "whole") == history(here / "killed")
 
 
+@pytest.mark.parametrize("words", SHARED, indirect=True)
 def test_two_processes_train_one_model_and_go_on_where_they_stopped(process, here: Path, words):
     launch = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "recurra")
     words = (*words, "train.log_every=6", "train.validate_every=12", "train.sample_every=0")

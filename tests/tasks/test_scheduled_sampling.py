@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from recurra.tasks.forecast import Forecasting
-from recurra.tasks.lm import LanguageModelling
-from recurra.tasks.translate import Translation
+from recurra.tasks.forecast.task import Forecasting
+from recurra.tasks.lm.task import LanguageModelling
+from recurra.tasks.translate.task import Translation
 from recurra.training.checkpoint import load_checkpoint
 from recurra.training.config import build_config
 from recurra.training.observer import Silent

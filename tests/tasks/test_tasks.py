@@ -36,5 +36,5 @@ def test_an_unknown_task_gets_the_nearest_name():
 
 
 def test_the_settings_do_not_need_torch():
-    code = "import recurra.tasks, recurra.tasks.lm_config, sys; sys.exit('torch' in sys.modules)"
+    code = "import recurra.tasks, recurra.tasks.lm.config, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""One file for each task: its settings, data, model, loss, measures and predictions."""
+"""One room for each task: its settings, data, model, loss, measures and predictions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 # Name of each task, and where its class is: imported when it is asked for, as it needs torch.
 _TASKS = {
-    "lm": ("recurra.tasks.lm", "LanguageModelling"),
-    "classify": ("recurra.tasks.classify", "Classification"),
-    "tag": ("recurra.tasks.tag", "Tagging"),
-    "answer": ("recurra.tasks.answer", "Answering"),
-    "forecast": ("recurra.tasks.forecast", "Forecasting"),
-    "music": ("recurra.tasks.music", "Music"),
-    "translate": ("recurra.tasks.translate", "Translation"),
-    "describe": ("recurra.tasks.describe", "Describing"),
+    "lm": ("recurra.tasks.lm.task", "LanguageModelling"),
+    "classify": ("recurra.tasks.classify.task", "Classification"),
+    "tag": ("recurra.tasks.tag.task", "Tagging"),
+    "answer": ("recurra.tasks.answer.task", "Answering"),
+    "forecast": ("recurra.tasks.forecast.task", "Forecasting"),
+    "music": ("recurra.tasks.music.task", "Music"),
+    "translate": ("recurra.tasks.translate.task", "Translation"),
+    "describe": ("recurra.tasks.describe.task", "Describing"),
 }
 
 

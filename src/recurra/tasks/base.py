@@ -75,7 +75,7 @@ class Task(ABC):
         options: what `predict` can be asked for beside its predictions, each with its meaning.
         wishes: what `generate` can be told beside its prompt, each with its meaning; a task whose models write has a
             method `generate(model, prompt, *, length, sampler, seed, wishes)` that yields pieces of text, see
-            `recurra.tasks.lm`; `wishes` is given only where there are some.
+            `recurra.tasks.lm.task`; `wishes` is given only where there are some.
         in_use: groups of settings that may be set anew whenever a trained model is used.
     """
 

@@ -1,0 +1,1 @@
+"""A passage and a question to an answer."""

@@ -1,0 +1,1 @@
+"""One thing to a sequence (1→N)."""

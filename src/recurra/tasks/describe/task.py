@@ -1,0 +1,294 @@
+"""Describing: one thing, a class, a vector or a grid of features, to a sequence (1→N)."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recurra.data import (
+    DataError,
+    ExampleStream,
+    Line,
+    is_picture,
+    line_blocks,
+    picture_features,
+    read_features,
+    read_pieces,
+)
+from recurra.equations import nearest
+from recurra.models import VectorToSequence
+from recurra.tasks.base import Task, Use
+from recurra.tasks.config import ConfigError
+from recurra.tasks.describe.config import DescribeConfig
+from recurra.tasks.describe.data import Alphabet, DescribeBatch, Examples, normal, parted, read
+from recurra.tasks.describe.model import build
+from recurra.tasks.describe.scoring import Companion, curves, losses, names, nats, sentences, shuffled
+from recurra.tasks.describe.writing import features_of, values, write
+from recurra.tasks.findings import Finding
+
+_CLASSIFIER = "decode.classifier"
+_SAMPLED = 12  # things that a sample writes of
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The examples of a run."""
+
+    training: Examples
+    validation: Examples
+    test: Examples | None
+
+
+class Describing(Task):
+    """From one thing to a sequence: names of a language, a sentence about a picture, a curve from its parameters."""
+
+    name = "describe"
+    Config: ClassVar[type] = DescribeConfig
+    config: DescribeConfig
+    unit = "symbol"
+    in_use: ClassVar[Sequence[str]] = ("decode",)
+
+    def __init__(self, config: DescribeConfig, alphabet: Alphabet, data: _Data | None = None) -> None:
+        """A task with what its two sides are made of; see `open` and `load`."""
+        self.config, self.alphabet, self._data = config, alphabet, data
+        self._judge: Companion | None = None
+        if alphabet.width:
+            self.unit, self.criterion = "step", "valid_mse"
+            self.loss_name = {"gaussian": "nats", "student": "nats"}.get(config.model.frames, config.model.frames)
+
+    # -- data --------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, config: DescribeConfig) -> Self:
+        """Read the examples, part them, and make the alphabet of those to learn from. Raises DataError."""
+        training, valid, test = parted(read(config.data, config), config)
+        alphabet = Alphabet.build(training, config)
+        parts = [None if part is None else Examples.of(part, alphabet, config, config.data)
+                 for part in (training, valid, test)]  # fmt: skip
+        return cls(config, alphabet, _Data(parts[0], parts[1], parts[2]))  # type: ignore[arg-type]  # two are there
+
+    @classmethod
+    def load(cls, config: DescribeConfig, run_dir: str | Path) -> Self:
+        """The task of a run folder, without its data. Raises DataError where its file is missing or damaged."""
+        return cls(config, Alphabet.load(run_dir))
+
+    def save(self, run_dir: str | Path) -> None:
+        """Write symbols, classes and features into a run folder. Raises OSError."""
+        self.alphabet.save(run_dir)
+
+    def training_stream(self, rank: int = 0, world: int = 1) -> ExampleStream[DescribeBatch]:
+        """The examples to learn from, `train.batch` of them at once in each process, those of like length together.
+
+        Raises:
+            DataError: the task was loaded without its data, or there are fewer examples than processes.
+        """
+        training = self._opened.training
+        return ExampleStream(
+            training.lengths,
+            training.batch,
+            batch=self.config.train.batch,
+            seed=self.config.seed,
+            checksum=training.checksum(),
+            rank=rank,
+            world=world,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Facts about the examples."""
+        alphabet = self.alphabet
+        facts: dict[str, Any] = {"given": alphabet.kind, "size": alphabet.size}
+        facts |= {"width": alphabet.width} if alphabet.width else {"level": alphabet.level}
+        if alphabet.symbols:
+            facts["symbols"] = len(alphabet.symbols)
+        if self._data is not None:
+            for name, part in vars(self._data).items():
+                if part is not None:
+                    facts |= {f"{name}_things": len(np.unique(part.data.of)), f"{name}_sequences": len(part)}
+        return facts
+
+    @property
+    def _opened(self) -> _Data:
+        if self._data is None:
+            raise DataError("this task was loaded from a run folder without its data: open it on them to train it")
+        return self._data
+
+    # -- other models ------------------------------------------------------------------------------------------------
+
+    def companions(self) -> Mapping[str, str]:
+        """The classifier that judges what is drawn, if the settings name one."""
+        classifier = self.config.decode.classifier
+        return {} if classifier is None else {_CLASSIFIER: classifier}
+
+    def accompany(self, key: str, task: Task, model: nn.Module) -> None:
+        """Take the classifier. Raises ConfigError where it is none, or has other classes."""
+        classes = getattr(task, "classes", None)
+        if task.name != "classify" or self.alphabet.kind != "class":
+            raise ConfigError(
+                f"{key} names a model of the task {task.name}; texts of classes are judged by a classifier"
+            )
+        if not set(self.alphabet.classes) <= set(classes or ()):
+            missing = sorted(set(self.alphabet.classes) - set(classes or ()))
+            raise ConfigError(
+                f"{key}: the classifier does not know the class {missing[0]!r}; train it on the same data"
+            )
+        self._judge = task, model.eval()
+
+    # -- model and loss ----------------------------------------------------------------------------------------------
+
+    def model(self) -> VectorToSequence:
+        """A new model. Raises ValueError where the cell or the engine is unknown, or options exclude each other."""
+        model = build(self.config, self.alphabet)
+        if self._data is not None and self.alphabet.kind != "class":
+            data = self._data.training.data
+            there = data.things[np.unique(data.of)].reshape(-1, self.alphabet.size)
+            model.standardise(torch.from_numpy(there.mean(0)), torch.from_numpy(there.std(0)))
+        return model
+
+    def loss(self, model: nn.Module, batch: DescribeBatch, state: Any) -> tuple[Tensor, Any]:
+        """The mean loss of a step; no state is carried."""
+        sequences = _sequence_model(model)
+        device = next(sequences.parameters()).device
+        return nats(sequences, batch, device, self.config.loss.smoothing).sum() / batch.tokens, None
+
+    # -- measures ----------------------------------------------------------------------------------------------------
+
+    def validate(self, model: VectorToSequence) -> dict[str, float]:
+        """`valid_nats` a symbol; of values, the loss of a step from true values, and `valid_mse` of the model's own."""
+        validation = self._opened.validation
+        loss = float(losses(model, validation).sum() / validation.lengths.sum())
+        if not self.alphabet.width:
+            return {"valid_nats": loss}
+        measures = curves(model, self.alphabet, validation.data)
+        return {f"valid_{self.loss_name}_of_a_step": loss, "valid_mse": float(measures["mse"])}  # type: ignore[arg-type]
+
+    def evaluate(self, model: VectorToSequence, path: str | Path | None) -> Mapping[str, float | Finding]:
+        """How well the model describes the things at `path`; None: those kept for testing, or else for validation.
+
+        Returns:
+            of texts, `nats` a symbol, and of features `shuffled_nats`, with those of another thing; what `names` says
+            of classes, `sentences` of features, `curves` of values; the number of `things` and of `sequences`.
+        """
+        if path is None:
+            data = type(self).open(self.config)._opened
+            examples = data.test or data.validation
+        else:
+            found = read(str(path), self.config, test=True)
+            if found.parts is not None and "test" in found.parts:
+                found = found.take(np.flatnonzero(np.array(found.parts)[found.of] == "test"))
+            examples = Examples.of(found, self.alphabet, self.config, str(path))
+        steps = int(examples.lengths.sum())
+        measures: dict[str, float | Finding] = {}
+        if not self.alphabet.width:
+            measures["nats"] = float(losses(model, examples).sum() / steps)
+        if self.alphabet.kind != "class" and not self.alphabet.width:
+            others = shuffled(examples.data, self.config.seed)
+            measures["shuffled_nats"] = float(losses(model, examples, others).sum() / steps)
+        measures |= self._written(model, examples)
+        return {**measures, "things": len(np.unique(examples.data.of)), "sequences": len(examples)}
+
+    def findings(self, model: VectorToSequence) -> list[Finding]:
+        """What the model writes of validation data, beside what is true of them."""
+        written = self._written(model, self._opened.validation)
+        return [one for one in written.values() if isinstance(one, Finding)]
+
+    def _written(self, model: VectorToSequence, examples: Examples) -> dict[str, float | Finding]:
+        if self.alphabet.width:
+            return curves(model, self.alphabet, examples.data)
+        if self.alphabet.kind == "class":
+            return names(model, self.alphabet, self.config, self._known, self._judge)
+        return sentences(model, self.alphabet, self.config, examples.data)
+
+    @property
+    def _known(self) -> set[str]:
+        """The texts that the model learnt from."""
+        data = self._data or type(self).open(self.config)._opened
+        return {normal(text, self.config) for text in data.training.data.texts or []}
+
+    def sample(self, model: VectorToSequence, seed: int) -> str:
+        """A text of each of some classes, or of some validation things; of values, nothing."""
+        if self.alphabet.width or self._data is None:
+            return ""
+        things = self._data.validation.data
+        some = np.unique(things.of)[:_SAMPLED]
+        texts = write(model, self.alphabet, self.config.decode, things.things[some], seed)
+        return "\n".join(f"{things.names[k]}: {one.text}" for k, one in zip(some, texts, strict=True))
+
+    # -- prediction --------------------------------------------------------------------------------------------------
+
+    def predict(
+        self, model: VectorToSequence, source: Path | Iterable[Sequence[Line]], options: Sequence[str] = ()
+    ) -> Iterator[str]:
+        """What the model says of each thing, a text or values parted by blanks.
+
+        A thing is a line: the name of a class (a class named twice is written of twice), or features, numbers parted by
+        blanks or commas. Or a source is an `.npz` file of features, or a picture, whose features are computed.
+
+        Raises:
+            DataError: the source is no such thing.
+            ConfigError: a line is not understood; it names the line.
+        """
+        if isinstance(source, Path) and (source.suffix == ".npz" or is_picture(source)):
+            yield from self._answers(model, self._features(source), self.config.seed)
+            return
+        blocks = line_blocks(read_pieces(source)) if isinstance(source, Path) else source
+        for number, block in enumerate(blocks):
+            lines = [line for line in block if line.text.strip()]
+            answers = self._answers(model, np.array([self._thing(line) for line in lines]), self.config.seed + number)
+            yield from (next(answers) if line.text.strip() else "" for line in block)
+
+    def _features(self, source: Path) -> np.ndarray:
+        features = read_features(source, self.config.things.array)[0] if source.suffix == ".npz" else None
+        if features is None:
+            features = picture_features(source)[None]
+        expected = {"vector": 2, "grid": 3}.get(self.alphabet.kind, 0)
+        if features.ndim != expected or features.shape[-1] != self.alphabet.size:
+            raise DataError(
+                f"{source} gives features of the shape {list(features.shape)}; the model reads those of the kind "
+                f"{self.alphabet.kind} and the size {self.alphabet.size}"
+            )
+        return features
+
+    def _thing(self, line: Line) -> np.ndarray | int:
+        place, text = f"{line.file}, line {line.number}", line.text.strip()
+        if self.alphabet.kind == "grid":
+            raise DataError(f"{place}: the model looks at grids, which no line holds; give an .npz file or a picture")
+        if self.alphabet.kind == "class":
+            classes = self.alphabet.classes
+            if text not in classes:
+                close = nearest(text, classes) or f"; known are {', '.join(classes[:12])}"
+                raise DataError(f"{place}: there is no class {text!r}{close}")
+            return classes.index(text)
+        try:
+            return features_of(text.replace(",", " ").split(), self.alphabet)
+        except ConfigError as error:
+            raise ConfigError(f"{place}: {error}") from None
+
+    def _answers(self, model: VectorToSequence, things: np.ndarray, seed: int) -> Iterator[str]:
+        if not len(things):
+            return
+        if self.alphabet.width:
+            for one in values(model, self.alphabet, things, self.alphabet.steps):
+                yield " ".join(f"{value:.4g}" for value in one.reshape(-1))
+        else:
+            yield from (one.text for one in write(model, self.alphabet, self.config.decode, things, seed))
+
+    @classmethod
+    def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
+        return [
+            Use(
+                "describe",
+                "What it says of each line of a file (a class, or features), of an .npz file, or of a picture.",
+                f"recurra predict {run} FILE",
+            ),
+            Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {run}"),
+        ]
+
+
+def _sequence_model(model: nn.Module) -> VectorToSequence:
+    if not isinstance(model, VectorToSequence):
+        raise TypeError(f"a {type(model).__name__} writes no sequences of things: expected what `model` gives")
+    return model

@@ -1,0 +1,118 @@
+"""What a model says of things: texts that are drawn or searched for, and values."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from recurra.decoding import BeamSettings, Constraints, Sampler, beam_search, sample_sequences
+from recurra.models import VectorToSequence
+from recurra.models.evaluation import evaluating
+from recurra.tasks.config import ConfigError
+from recurra.tasks.describe.config import DecodeConfig
+from recurra.tasks.describe.data import END as _END
+from recurra.tasks.describe.data import START, Alphabet
+
+_ROWS = 64  # things written of at once
+_NEVER = (0, START)  # symbols that no text has: the unknown one and the start
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text that a model wrote.
+
+    Attributes:
+        text: the text.
+        symbols: its symbols.
+        attention: where each of them looked, [T, R], or None.
+    """
+
+    text: str
+    symbols: list[str]
+    attention: np.ndarray | None = None
+
+
+def samples(settings: DecodeConfig, kind: str) -> bool:
+    """Whether texts are drawn, not searched for."""
+    return settings.way == "sample" or (settings.way == "auto" and kind == "class")
+
+
+@torch.no_grad()
+def write(
+    model: VectorToSequence, alphabet: Alphabet, settings: DecodeConfig, things: np.ndarray, seed: int
+) -> Iterator[Written]:
+    """A text of each thing: of classes int64 [N], or of features [N, F] or [N, R, F].
+
+    Raises:
+        ConfigError: `settings` are for texts, but the model writes values.
+    """
+    if alphabet.width:
+        raise ConfigError("the model writes values, not texts; take `values`")
+    device = next(model.parameters()).device
+    maximum, constraints = settings.maximum or alphabet.steps, Constraints(forbidden=_NEVER)
+    generator = torch.Generator(device).manual_seed(seed)
+    with evaluating(model):
+        for begin in range(0, len(things), _ROWS):
+            given = torch.from_numpy(things[begin : begin + _ROWS]).to(device)
+            state, start = model.start(model.encode(given)), torch.full((len(given),), START, device=device)
+            if samples(settings, alphabet.kind):
+                found = sample_sequences(
+                    model.step,
+                    state,
+                    start,
+                    end=_END,
+                    maximum=maximum,
+                    sampler=Sampler(settings.temperature),
+                    generator=generator,
+                    select=model.select,
+                    constraints=constraints,
+                )
+            else:
+                beam = BeamSettings(
+                    end=_END,
+                    maximum=maximum,
+                    size=settings.beam,
+                    length_penalty=settings.length_penalty,
+                    constraints=constraints,
+                )
+                found = [best[0] for best in beam_search(model.step, model.select, state, start, beam)]
+            for one in found:
+                numbers = [int(k) for k in one.tokens if int(k) != _END]
+                looks = None if one.attention is None else one.attention[: len(numbers)].cpu().numpy()
+                yield Written(alphabet.text(numbers), [alphabet.symbols[k] for k in numbers], looks)
+
+
+@torch.no_grad()
+def values(model: VectorToSequence, alphabet: Alphabet, things: np.ndarray, steps: int) -> np.ndarray:
+    """The values [N, steps, K] that follow from features [N, F] or [N, R, F], each read back as the next input."""
+    device, found = next(model.parameters()).device, []
+    with evaluating(model):
+        for begin in range(0, len(things), _ROWS):
+            given = torch.from_numpy(things[begin : begin + _ROWS]).to(device)
+            first = torch.zeros(len(given), alphabet.width, device=device)
+            found.append(model.roll_out(model.encode(given), first, steps).cpu().numpy())
+    return np.concatenate(found)
+
+
+def features_of(words: Sequence[str], alphabet: Alphabet) -> np.ndarray:
+    """Features [F] from words: numbers, in order, and names of features, which become 1 where the numbers end.
+
+    Raises:
+        ConfigError: a word is neither, or there are too few or too many numbers.
+    """
+    found = np.zeros(alphabet.size, dtype=np.float32)
+    named = [alphabet.columns.index(word) for word in words if word in alphabet.columns]
+    numbers = [word for word in words if word not in alphabet.columns]
+    expected = alphabet.size if not named else min(named)
+    try:
+        given = [float(number) for number in numbers]
+    except ValueError as error:
+        known = f", or a name: {', '.join(alphabet.columns)}" if alphabet.columns else ""
+        raise ConfigError(f"{error}: expected numbers{known}") from None
+    names = f" ({', '.join(alphabet.columns)})" if alphabet.columns else ""
+    if len(given) > alphabet.size or (not named and len(given) != expected):
+        raise ConfigError(f"{len(given)} numbers are given; the model reads {alphabet.size} features{names}")
+    found[: len(given)] = given
+    found[named] = 1.0
+    return found

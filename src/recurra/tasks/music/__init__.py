@@ -1,0 +1,1 @@
+"""The next notes of polyphonic music, many at once."""

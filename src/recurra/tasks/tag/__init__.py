@@ -1,0 +1,1 @@
+"""A tag for each step of a sequence (N→N in step)."""

@@ -1,0 +1,1 @@
+"""A text to another of any length (N→M)."""

@@ -1,0 +1,39 @@
+"""What `predict` prints: translations, n-best lists, alignments, and the choice by a noisy channel."""
+
+from collections.abc import Iterator, Sequence
+from unicodedata import east_asian_width
+
+import numpy as np
+
+from recurra.tasks.translate.search import END_SIGN, Translation
+
+_SHADES = " ░▒▓█"
+
+
+def ranked(found: Sequence[Translation]) -> Iterator[str]:
+    """An n-best list: rank, score, log-probability and text, parted by tabs."""
+    for rank, one in enumerate(found, 1):
+        yield f"{rank}\t{one.score:.4f}\t{one.log_probability:.4f}\t{one.text}"
+
+
+def alignment(found: Translation) -> Iterator[str]:
+    """A row for each symbol of the translation, shaded by what it looked at; below, the symbols of the source.
+
+    These stand from top to bottom, each below its column, and behind them `∎` for the source's end.
+    """
+    if found.attention is None:
+        return
+    source = [*found.source, END_SIGN]
+    margin = max(map(_columns, found.symbols), default=0)
+    for symbol, row in zip(found.symbols, found.attention, strict=False):
+        shades = np.minimum((row * len(_SHADES)).astype(int), len(_SHADES) - 1)
+        cells = "".join(_SHADES[shade] * 2 for shade in shades)
+        yield f"{' ' * (margin - _columns(symbol))}{symbol} │{cells}│"
+    for depth in range(max(map(len, source))):
+        letters = [symbol[depth : depth + 1] or " " for symbol in source]
+        yield f"{' ' * margin}  {''.join(letter + ' ' * (2 - _columns(letter)) for letter in letters)}".rstrip()
+
+
+def _columns(text: str) -> int:
+    """The columns that a text takes in a fixed-width font."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)

@@ -1,0 +1,61 @@
+"""The noisy channel: of several translations e of a text f, the one with the largest p(f|e) · p(e)."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import nn
+
+from recurra.tasks.base import Task
+from recurra.tasks.config import ConfigError
+from recurra.tasks.lm.task import LanguageModelling
+
+if TYPE_CHECKING:
+    from recurra.tasks.translate.search import Translation
+
+_REVERSE, _LANGUAGE = "decode.reverse", "decode.language"
+
+
+class Channel:
+    """The two models of a noisy channel: a translator of the other direction, and a language model of the target."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, tuple[Any, nn.Module]] = {}
+
+    @property
+    def whole(self) -> bool:
+        """Whether both are there."""
+        return len(self._models) == 2
+
+    def take(self, key: str, task: Task, model: nn.Module) -> None:
+        """Take one of them. Raises ConfigError where it is of another task."""
+        wanted = LanguageModelling if key == _LANGUAGE else type(task) if hasattr(task, "log_probabilities") else None
+        if wanted is None or not isinstance(task, wanted):
+            kind = "lm" if key == _LANGUAGE else "translate"
+            raise ConfigError(f"{key} names a model of the task {task.name}: expected one of the task {kind}")
+        self._models[key] = task, model.eval()
+
+    def require_whole(self) -> None:
+        """Raise ConfigError where one is missing."""
+        for key in (_REVERSE, _LANGUAGE):
+            if key not in self._models:
+                kind = "a model of the other direction" if key == _REVERSE else "a language model of the target"
+                raise ConfigError(f"--rerank needs {kind}: name its run folder with {key}=…")
+
+    def order(self, source: str, found: Sequence["Translation"]) -> list["Translation"]:
+        """Translations of a text, the one with the largest p(f|e) · p(e) first.
+
+        Raises:
+            DataError: a translation has a symbol that the language model does not know, and it has no `<unk>`.
+        """
+        reverse, reverse_model = self._models[_REVERSE]
+        language, language_model = self._models[_LANGUAGE]
+        texts = [one.text for one in found]
+        written = [" ".join(one.symbols) for one in found] if language.vocabulary.level == "word" else texts
+        back = reverse.log_probabilities(reverse_model, texts, [source] * len(found))
+        fluent = np.array([line.log_probability for line in language.score(language_model, written)])
+        return [found[k] for k in np.argsort(-(back + fluent), kind="stable")]
+
+    def choose(self, source: str, found: Sequence["Translation"]) -> "Translation":
+        """The first of `order`."""
+        return self.order(source, found)[0]

@@ -1,0 +1,291 @@
+"""Translation: a text becomes another one, of any length (N→M)."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from torch import Tensor, nn
+
+from recurra.data import DataError, ExampleStream, Line, line_blocks, read_pieces
+from recurra.models import EncoderDecoder
+from recurra.tasks.base import Task, Use
+from recurra.tasks.config import ConfigError
+from recurra.tasks.findings import Finding
+from recurra.tasks.translate.answers import alignment, ranked
+from recurra.tasks.translate.channel import Channel
+from recurra.tasks.translate.config import TranslateConfig
+from recurra.tasks.translate.data import Examples, PairBatch, parts, read
+from recurra.tasks.translate.measures import INSTALL, Corpus
+from recurra.tasks.translate.model import build, require_own
+from recurra.tasks.translate.report import References, alignments, by_source_length, extremes, signatures
+from recurra.tasks.translate.scoring import baseline, figures, loss, timed
+from recurra.tasks.translate.search import Translation as Found
+from recurra.tasks.translate.search import Translator
+from recurra.tasks.translate.sides import Sides
+
+logger = logging.getLogger("recurra.tasks")
+
+_SAMPLES = 3  # translations that show how training goes
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The examples of a run."""
+
+    training: Examples
+    validation: Examples
+    test: Examples | None
+
+
+class Translation(Task):
+    """Translation of texts: by words, characters or pieces of words, with attention or without."""
+
+    name = "translate"
+    Config: ClassVar[type] = TranslateConfig
+    config: TranslateConfig
+    options: ClassVar[dict[str, str]] = {
+        "attention": "also print what was looked at for each symbol, as a table",
+        "nbest": "print the best translations of each line: rank, score, log-probability and text, parted by tabs",
+        "rerank": "choose among them by a noisy channel: decode.reverse and decode.language name its two models",
+        "symbols": "print each line, of the target language, cut into symbols: a text for a language model",
+    }
+    in_use: ClassVar[tuple[str, ...]] = ("decode", "score")
+
+    def __init__(self, config: TranslateConfig, sides: Sides, data: _Data | None = None) -> None:
+        """A task with the symbols of both sides, and with the examples where it is to be trained."""
+        self.config, self.sides, self._data = config, sides, data
+        self.criterion = f"valid_{config.score.criterion}"
+        if config.loss.per == "sentence":
+            self.loss_name, self.unit = "sentence_nats", "sentence"
+            self.criterion = self.criterion.replace("valid_nats", "valid_sentence_nats")
+        self.corpus = Corpus(config.score.tokenize, lowercase=config.text.lowercase)
+        self._channel = Channel()
+
+    # -- data --------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, config: TranslateConfig) -> Self:
+        """Read the pairs, part them, and make the symbols of those to learn from.
+
+        Raises:
+            DataError: the data cannot be read, a side of a pair is empty or too long, or a package is missing that the
+                pieces of words or the criterion need.
+        """
+        raw, valid, test = parts(config)
+        task = cls(config, Sides.build(raw, config.text))
+        if not task.corpus.available and config.score.criterion in ("bleu", "chrf"):
+            raise DataError(
+                f"score.criterion={config.score.criterion} needs the package sacrebleu, which is not here: {INSTALL}; "
+                "or set it to nats or exact"
+            )
+        task._data = _Data(task._examples(raw), task._examples(valid), None if test is None else task._examples(test))
+        return task
+
+    @classmethod
+    def load(cls, config: TranslateConfig, run_dir: str | Path) -> Self:
+        """The task of a run folder, without its data. Raises DataError where its symbols are missing or damaged."""
+        return cls(config, Sides.load(run_dir))
+
+    def save(self, run_dir: str | Path) -> None:
+        """Write the symbols of both sides into a run folder. Raises OSError."""
+        self.sides.save(run_dir)
+
+    def training_stream(self, rank: int = 0, world: int = 1) -> ExampleStream[PairBatch]:
+        """The pairs to learn from, those of like length together.
+
+        Raises:
+            DataError: the task was loaded without its data, or there are fewer pairs than processes.
+        """
+        training = self._opened.training
+        return ExampleStream(
+            training.lengths,
+            training.batch,
+            batch=self.config.train.batch,
+            tokens=self.config.train.tokens,
+            seed=self.config.seed,
+            checksum=training.checksum(),
+            rank=rank,
+            world=world,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Facts about the pairs."""
+        facts: dict[str, Any] = {
+            "level": self.sides.source.tokenizer.level,
+            "source_symbols": len(self.sides.source),
+            "target_symbols": len(self.sides.target),
+        }
+        if self._data is not None:
+            for name, part in vars(self._data).items():
+                if part is not None:
+                    facts[f"{name}_pairs"] = len(part)
+            training = self._data.training
+            facts |= {
+                "mean_source_length": float(training.source_lengths.mean()) - 1,
+                "longest_source": int(training.source_lengths.max()) - 1,
+                "mean_target_length": float(np.mean([len(target) for target in training.targets])) - 1,
+                "longest_target": max(map(len, training.targets)) - 1,
+            }
+        return facts
+
+    def _examples(self, pairs: Sequence[Any]) -> Examples:
+        return Examples.of(pairs, self.sides, self.config)
+
+    @property
+    def _opened(self) -> _Data:
+        if self._data is None:
+            raise DataError("this task was loaded from a run folder without its data: open it on them to train it")
+        return self._data
+
+    # -- model and loss ----------------------------------------------------------------------------------------------
+
+    def model(self) -> EncoderDecoder:
+        """A new model. Raises ValueError where the cell is unknown or options exclude each other."""
+        return build(self.config, self.sides)
+
+    def loss(self, model: nn.Module, batch: PairBatch, state: Any) -> tuple[Tensor, Any]:
+        """The negative log-probability of the targets, teacher-forced, nats a symbol or a sentence; no state."""
+        translator = require_own(model, self.sides)
+        batch = batch.to(next(model.parameters()).device)
+        encoded = translator.encode(batch.source, batch.source_lengths)
+        smoothing = self.config.loss.smoothing
+        nats = translator.nats(encoded, batch.inputs, batch.targets, batch.lengths, smoothing, "sum")
+        return nats / batch.tokens, None
+
+    def _translator(self, model: nn.Module) -> Translator:
+        return Translator(require_own(model, self.sides), self.sides, reverse=self.config.text.reverse)
+
+    # -- measures ----------------------------------------------------------------------------------------------------
+
+    def validate(self, model: EncoderDecoder) -> dict[str, float]:
+        """The loss on all of the validation data; of greedy translations of some `valid_exact`, `…_bleu` and others."""
+        validation, score, translator = self._opened.validation, self.config.score, self._translator(model)
+        measures = {self.loss_name: loss(translator, validation)}
+        if score.sentences:
+            wanted = self._wanted(validation.some(score.sentences))
+            found = translator.greedy(wanted.sources, self.config.decode.maximum)
+            measures |= figures(found, wanted, self.corpus)
+        return {f"valid_{name}": value for name, value in measures.items()}
+
+    def evaluate(self, model: EncoderDecoder, path: str | Path | None) -> Mapping[str, float | Finding]:
+        """How well the model translates the pairs at `path`; None: those kept for testing, or else for validation.
+
+        Returns:
+            `nats` a symbol; of translations found as `decode` says: `bleu` and `chrf`, as sacreBLEU has them, `exact`
+            matches, `token_accuracy`; `sentences`, `seconds` and `sentences_per_second` of the search; `reranked_…`
+            where `decode.reverse` and `decode.language` are set; `baseline_…` where `score.baseline` is; and as
+            findings how it was measured, the score by length, the best and worst translations, and alignments.
+        """
+        data = type(self).open(self.config)._opened if path is None or self.config.score.baseline else None
+        if path is None and data is not None:
+            examples = data.test or data.validation
+        else:
+            examples = self._examples(read(str(path), self.config, test=True))
+        translator, decode = self._translator(model), self.config.decode
+        wanted = self._wanted(examples)
+        lists, seconds = timed(translator, wanted.sources, decode)
+        found = [one[0] for one in lists]
+        measures: dict[str, float | Finding] = {
+            self.loss_name: loss(translator, examples),
+            **figures(found, wanted, self.corpus),
+        }
+        if self._channel.whole:
+            chosen = [self._channel.choose(text, one) for text, one in zip(wanted.texts, lists, strict=True)]
+            measures |= {f"reranked_{name}": value for name, value in figures(chosen, wanted, self.corpus).items()}
+        if data is not None and self.config.score.baseline:
+            guessed = baseline(data.training, translator, wanted)
+            measures |= {f"baseline_{name}": value for name, value in figures(guessed, wanted, self.corpus).items()}
+        measures |= {"sentences": len(wanted), "seconds": seconds, "sentences_per_second": len(wanted) / seconds}
+        if not self.corpus.available:
+            logger.warning("BLEU and chrF are left out: they need the package sacrebleu; %s", INSTALL)
+        tables = [one for one in (signatures(found, wanted, self.corpus),) if one is not None]
+        tables += extremes(found, wanted)
+        pictures = {one.title.lower().replace(" ", "_"): one for one in [*tables, *alignments(found)]}
+        return {**measures, **by_source_length(found, wanted, self.corpus, self._by), **pictures}
+
+    def findings(self, model: EncoderDecoder) -> list[Finding]:
+        """Scores by length, best and worst translations, and alignments, of greedy translations."""
+        translator = self._translator(model)
+        wanted = self._wanted(self._opened.validation.some(max(self.config.score.sentences, 100)))
+        found = translator.greedy(wanted.sources, self.config.decode.maximum)
+        lengths = by_source_length(found, wanted, self.corpus, self._by)
+        return [*alignments(found), *lengths.values(), *extremes(found, wanted)]
+
+    def sample(self, model: EncoderDecoder, seed: int) -> str:
+        """Some of the validation data, as the model translates them, and as they should be."""
+        translator = self._translator(model)
+        wanted = self._wanted(self._opened.validation.some(_SAMPLES))
+        found = translator.greedy(wanted.sources, self.config.decode.maximum)
+        return "\n".join(
+            f"{text}\n  → {one.text}\n  = {known[0]}"
+            for text, one, known in zip(wanted.texts, found, wanted.references, strict=True)
+        )
+
+    @property
+    def _by(self) -> str:
+        """The measure that is told by length: the one that is best for the data, as far as the settings say it."""
+        criterion = self.config.score.criterion
+        if not self.corpus.available:
+            return "exact"
+        return "bleu" if criterion == "nats" else criterion
+
+    def _wanted(self, examples: Examples) -> References:
+        return References.of(examples, self.sides, together=self.config.score.together)
+
+    # -- prediction --------------------------------------------------------------------------------------------------
+
+    def companions(self) -> dict[str, str]:
+        decode = self.config.decode
+        named = {"decode.reverse": decode.reverse, "decode.language": decode.language}
+        return {key: path for key, path in named.items() if path}
+
+    def accompany(self, key: str, task: Task, model: nn.Module) -> None:
+        self._channel.take(key, task, model)
+
+    def predict(
+        self, model: EncoderDecoder, source: Path | Iterable[Sequence[Line]], options: Sequence[str] = ()
+    ) -> Iterator[str]:
+        """The translation of each line, found as `decode` says; a blank line stays blank. See `options`.
+
+        Raises:
+            ConfigError: `rerank` is asked for without its two models, or `attention` of a model without.
+        """
+        translator, decode = self._translator(model), self.config.decode
+        if "rerank" in options:
+            self._channel.require_whole()
+        if "attention" in options and self.config.attention.score == "none":
+            raise ConfigError("--attention: this model was trained without (attention.score=none)")
+        blocks = line_blocks(read_pieces(source)) if isinstance(source, Path) else source
+        for block in blocks:
+            if "symbols" in options:
+                yield from (" ".join(self.sides.target.tokenizer.cut(line.text)) for line in block)
+                continue
+            cut = [self.sides.source.tokenizer.cut(line.text) for line in block]
+            answers = iter(translator.search([symbols for symbols in cut if symbols], decode))
+            for line, symbols in zip(block, cut, strict=True):
+                yield from self._shown(line.text, next(answers), options) if symbols else [""]
+
+    def _shown(self, text: str, found: list[Found], options: Sequence[str]) -> Iterator[str]:
+        if "rerank" in options:
+            found = self._channel.order(text, found)
+        if "nbest" in options:
+            yield from ranked(found)
+        else:
+            yield found[0].text
+        if "attention" in options:
+            yield from alignment(found[0])
+
+    def log_probabilities(self, model: EncoderDecoder, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+        """log p(target|source) of texts, in nats, the end of the target included, float64 [N]."""
+        return self._translator(model).log_probabilities(sources, targets)
+
+    @classmethod
+    def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
+        return [
+            Use("predict", "Translate each line of a file, or of what you type.", f"recurra predict {run} FILE"),
+            Use("look", "See what it looks at for each symbol.", f"recurra predict {run} FILE --attention"),
+            Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {run}"),
+        ]
