@@ -9,14 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recurra.data import Asked, DataError, ExampleStream, Line, line_blocks, part_question, read_pieces
+from recurra.data import Asked, Line, line_blocks, part_question, read_pieces
 from recurra.layers import Attention
 from recurra.models import Questions, Reader, ReaderSize
 from recurra.tasks.answer.config import AnswerConfig
 from recurra.tasks.answer.data import AnswerBatch, Examples, parts, read, require_answers
 from recurra.tasks.answer.lexicon import Lexicon
 from recurra.tasks.answer.scoring import figures, judge, looked, pictures
-from recurra.tasks.base import Task, Use
+from recurra.tasks.base import Use
+from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
 
 # Words that were hardly looked at are not printed.
@@ -32,7 +33,7 @@ class _Data:
     test: Examples | None
 
 
-class Answering(Task):
+class Answering(ExampleTask[_Data]):
     """Answers to questions about passages, chosen among known ones or pointed at in the passage."""
 
     name = "answer"
@@ -82,24 +83,6 @@ class Answering(Task):
         """Write words and answers into a run folder. Raises OSError."""
         self.lexicon.save(run_dir)
 
-    def training_stream(self, rank: int = 0, world: int = 1) -> ExampleStream[AnswerBatch]:
-        """The questions to learn from, `train.batch` at once in each process, those to passages of like length
-        together.
-
-        Raises:
-            DataError: the task was loaded without its data, or there are fewer questions than processes.
-        """
-        training = self._opened.training
-        return ExampleStream(
-            training.lengths,
-            training.batch,
-            batch=self.config.train.batch,
-            seed=self.config.seed,
-            checksum=training.checksum(),
-            rank=rank,
-            world=world,
-        )
-
     def describe(self) -> dict[str, Any]:
         """Facts about the questions."""
         facts: dict[str, Any] = {"known_words": len(self.lexicon.words), "known_answers": len(self.lexicon.answers)}
@@ -110,12 +93,6 @@ class Answering(Task):
             lengths = self._data.training.lengths
             facts |= {"mean_length": float(lengths.mean()), "longest": int(lengths.max())}
         return facts
-
-    @property
-    def _opened(self) -> _Data:
-        if self._data is None:
-            raise DataError("this task was loaded from a run folder without its data: open it on them to train it")
-        return self._data
 
     # -- model and loss ----------------------------------------------------------------------------------------------
 

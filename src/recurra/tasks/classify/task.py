@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from recurra.data import (
     DataError,
-    ExampleStream,
     Line,
     SequenceBatch,
     VectorSet,
@@ -23,12 +22,13 @@ from recurra.data import (
     read_pieces,
 )
 from recurra.models import Classifier
-from recurra.tasks.base import Task, Use
+from recurra.tasks.base import Use
 from recurra.tasks.classify import explain
 from recurra.tasks.classify.config import ClassifyConfig
 from recurra.tasks.classify.data import Examples, Raw, class_numbers, labels_of, new_vocabulary, normal, parts, read
 from recurra.tasks.classify.model import build
 from recurra.tasks.classify.scoring import Judged, figures, judge, pictures
+from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
 from recurra.tasks.word_vectors import word_vectors
 
@@ -48,7 +48,7 @@ class _Data:
     test: Examples | None
 
 
-class Classification(Task):
+class Classification(ExampleTask[_Data]):
     """Classification of texts, by characters or words, and of sequences of vectors, sound among them."""
 
     name = "classify"
@@ -129,23 +129,6 @@ class Classification(Task):
         if self.vocabulary is not None:
             self.vocabulary.save(Path(run_dir) / VOCABULARY_FILE)
 
-    def training_stream(self, rank: int = 0, world: int = 1) -> ExampleStream[SequenceBatch]:
-        """The examples to learn from, `train.batch` of them at once in each process, those of like length together.
-
-        Raises:
-            DataError: the task was loaded without its data, or there are fewer examples than processes.
-        """
-        training = self._opened.training
-        return ExampleStream(
-            training.lengths,
-            training.batch,
-            batch=self.config.train.batch,
-            seed=self.config.seed,
-            checksum=training.checksum(),
-            rank=rank,
-            world=world,
-        )
-
     def describe(self) -> dict[str, Any]:
         """Facts about the examples."""
         facts: dict[str, Any] = {"classes": len(self.classes)}
@@ -163,12 +146,6 @@ class Classification(Task):
             commonest = np.bincount(data.training.classes).argmax()
             facts["commonest_class"] = f"{self.classes[commonest]} ({np.mean(data.training.classes == commonest):.1%})"
         return facts
-
-    @property
-    def _opened(self) -> _Data:
-        if self._data is None:
-            raise DataError("this task was loaded from a run folder without its data: open it on them to train it")
-        return self._data
 
     def _examples(self, raw: Raw, path: str) -> Examples:
         """Examples with their classes. Raises DataError for a label that is unknown, or data of another kind."""

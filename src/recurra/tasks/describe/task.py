@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from recurra.data import (
     DataError,
-    ExampleStream,
     Line,
     is_picture,
     line_blocks,
@@ -28,6 +27,7 @@ from recurra.tasks.describe.data import Alphabet, DescribeBatch, Examples, norma
 from recurra.tasks.describe.model import build
 from recurra.tasks.describe.scoring import Companion, curves, losses, names, nats, sentences, shuffled
 from recurra.tasks.describe.writing import features_of, values, write
+from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
 
 _CLASSIFIER = "decode.classifier"
@@ -43,7 +43,7 @@ class _Data:
     test: Examples | None
 
 
-class Describing(Task):
+class Describing(ExampleTask[_Data]):
     """From one thing to a sequence: names of a language, a sentence about a picture, a curve from its parameters."""
 
     name = "describe"
@@ -80,23 +80,6 @@ class Describing(Task):
         """Write symbols, classes and features into a run folder. Raises OSError."""
         self.alphabet.save(run_dir)
 
-    def training_stream(self, rank: int = 0, world: int = 1) -> ExampleStream[DescribeBatch]:
-        """The examples to learn from, `train.batch` of them at once in each process, those of like length together.
-
-        Raises:
-            DataError: the task was loaded without its data, or there are fewer examples than processes.
-        """
-        training = self._opened.training
-        return ExampleStream(
-            training.lengths,
-            training.batch,
-            batch=self.config.train.batch,
-            seed=self.config.seed,
-            checksum=training.checksum(),
-            rank=rank,
-            world=world,
-        )
-
     def describe(self) -> dict[str, Any]:
         """Facts about the examples."""
         alphabet = self.alphabet
@@ -109,12 +92,6 @@ class Describing(Task):
                 if part is not None:
                     facts |= {f"{name}_things": len(np.unique(part.data.of)), f"{name}_sequences": len(part)}
         return facts
-
-    @property
-    def _opened(self) -> _Data:
-        if self._data is None:
-            raise DataError("this task was loaded from a run folder without its data: open it on them to train it")
-        return self._data
 
     # -- other models ------------------------------------------------------------------------------------------------
 

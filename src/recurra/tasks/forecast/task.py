@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data import DataError, ExampleStream, Line, WindowBatch, Windows, lines_of, read_pieces
+from recurra.data import DataError, Line, WindowBatch, Windows, lines_of, read_pieces
 from recurra.models import Forecaster
-from recurra.tasks.base import Task, Use
+from recurra.tasks.base import Use
+from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
 from recurra.tasks.forecast.baselines import response
 from recurra.tasks.forecast.config import ForecastConfig
@@ -28,7 +29,7 @@ SERIES_FILE = "series.json"
 _UNITS = {"gaussian": "nats", "student": "nats", "quantiles": "pinball"}
 
 
-class Forecasting(Task):
+class Forecasting(ExampleTask[Parts]):
     """Forecasting of one series or several, with inputs or without."""
 
     name = "forecast"
@@ -48,7 +49,7 @@ class Forecasting(Task):
             parts: the windows, where it is to be trained.
         """
         self.config, self.ground = config, ground
-        self._parts = parts
+        self._data = parts
         self.loss_name = _UNITS.get(config.loss.kind, config.loss.kind)
         # Forecasts that are fed back are judged as they are used; their loss is that of one step from true values.
         self.criterion = "valid_rollout_mse" if config.feedback == "own" else f"valid_{self.loss_name}"
@@ -73,23 +74,6 @@ class Forecasting(Task):
         """Write what the training rows told into a run folder. Raises OSError."""
         self.ground.save(Path(run_dir) / SERIES_FILE)
 
-    def training_stream(self, rank: int = 0, world: int = 1) -> ExampleStream[WindowBatch]:
-        """The windows to learn from in a new order each epoch, `train.batch` of them at once in each process.
-
-        Raises:
-            DataError: the task was loaded without its data, or there are fewer windows than processes.
-        """
-        training = self._opened.training
-        return ExampleStream(
-            training.lengths,
-            training.batch,
-            batch=self.config.train.batch,
-            seed=self.config.seed,
-            checksum=training.checksum(),
-            rank=rank,
-            world=world,
-        )
-
     def describe(self) -> dict[str, Any]:
         """Facts about the series, and what the baselines reach on the validation data."""
         ground = self.ground
@@ -97,20 +81,14 @@ class Forecasting(Task):
         if ground.past or ground.layout.ahead:
             facts["inputs"] = [*ground.past, *ground.ahead, *(["calendar"] if ground.calendar else [])]
         facts |= {"frequency": str(ground.frequency) if ground.frequency else None, "season": ground.season}
-        if self._parts is not None:
-            parts = self._parts
+        if self._data is not None:
+            parts = self._data
             facts |= {"training_windows": len(parts.training), "validation_windows": len(parts.validation)}
             if parts.test is not None:
                 facts["test_windows"] = len(parts.test)
             for name, scored in baselines(parts.validation, ground, one_step=self._one_step).items():
                 facts[f"valid_mse_of_{name}"] = measures(scored, ground)["mse"]
         return facts
-
-    @property
-    def _opened(self) -> Parts:
-        if self._parts is None:
-            raise DataError("this task was loaded from a run folder without its data: open it on them to train it")
-        return self._parts
 
     @property
     def _one_step(self) -> bool:

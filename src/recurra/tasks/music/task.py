@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data import KEYS, DataError, ExampleStream, Line, Roll, frame_of, midi_bytes, name_of, read_rolls, text_of
+from recurra.data import KEYS, DataError, Line, Roll, frame_of, midi_bytes, name_of, read_rolls, text_of
 from recurra.decoding import Sampler
 from recurra.equations import nearest
 from recurra.layers import Recurrent
 from recurra.models import NoteModel
 from recurra.models.evaluation import evaluating
-from recurra.tasks.base import Task, Use
+from recurra.tasks.base import Use
 from recurra.tasks.config import ConfigError
+from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
 from recurra.tasks.music.config import MusicConfig
 from recurra.tasks.music.data import UNKNOWN, Parts, Pieces, RollBatch, one_hot, parted, read_collections
@@ -45,7 +46,7 @@ class Start:
     style: int = UNKNOWN
 
 
-class Music(Task):
+class Music(ExampleTask[Parts]):
     """Polyphonic music: the notes of each frame from all frames before it, each key by itself."""
 
     name = "music"
@@ -64,7 +65,7 @@ class Music(Task):
             frequencies: in which part of the frames to learn from each key sounds, float32 [88].
             parts: the pieces, where it is to be trained.
         """
-        self.config, self.styles, self.frequencies, self._parts = config, list(styles), frequencies, parts
+        self.config, self.styles, self.frequencies, self._data = config, list(styles), frequencies, parts
         self.wishes = {"frames": "how many frames of the prompt to read; all of them if not given"}
         if len(styles) > 1:
             self.wishes["style"] = f"the collection whose style is wanted: {', '.join(styles)}"
@@ -93,38 +94,15 @@ class Music(Task):
         known = {"styles": self.styles, "frequencies": self.frequencies.tolist()}
         (Path(run_dir) / _FILE).write_text(json.dumps(known, ensure_ascii=False), encoding="utf-8")
 
-    def training_stream(self, rank: int = 0, world: int = 1) -> ExampleStream[RollBatch]:
-        """The pieces to learn from, `train.batch` of them at once in each process, those of like length together.
-
-        Raises:
-            DataError: the task was loaded without its data, or there are fewer pieces than processes.
-        """
-        training = self._opened.training
-        return ExampleStream(
-            training.lengths,
-            training.batch,
-            batch=self.config.train.batch,
-            seed=self.config.seed,
-            checksum=training.checksum(),
-            rank=rank,
-            world=world,
-        )
-
     def describe(self) -> dict[str, Any]:
         """Facts about the pieces."""
         facts: dict[str, Any] = {"collections": self.styles, "keys": KEYS}
-        if self._parts is not None:
-            for name, part in vars(self._parts).items():
+        if self._data is not None:
+            for name, part in vars(self._data).items():
                 facts |= {f"{name}_pieces": len(part), f"{name}_frames": int(part.lengths.sum())}
-            notes = sum(int(roll.frames.sum()) for roll in self._parts.training.rolls)
+            notes = sum(int(roll.frames.sum()) for roll in self._data.training.rolls)
             facts["notes_a_frame"] = notes / facts["training_frames"]
         return facts
-
-    @property
-    def _opened(self) -> Parts:
-        if self._parts is None:
-            raise DataError("this task was loaded from a run folder without its data: open it on them to train it")
-        return self._parts
 
     # -- model and loss ----------------------------------------------------------------------------------------------
 

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data import DataError, ExampleStream, FrameSet, Line, lines_of, read_frames, read_pieces
+from recurra.data import DataError, FrameSet, Line, lines_of, read_frames, read_pieces
 from recurra.models import Tagger
-from recurra.tasks.base import Task, Use
+from recurra.tasks.base import Use
+from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding, Table
 from recurra.tasks.tag.alphabet import Alphabet
 from recurra.tasks.tag.answers import Text, answer, joined, of_columns, record, written
@@ -35,7 +36,7 @@ class _Data:
     met: np.ndarray
 
 
-class Tagging(Task):
+class Tagging(ExampleTask[_Data]):
     """Tagging of tokens: parts of speech, names, the words of a text without blanks, senses; and of frames."""
 
     name = "tag"
@@ -101,23 +102,6 @@ class Tagging(Task):
         self.alphabet.save(run_dir)
         np.save(Path(run_dir) / _BASELINE_FILE, self.commonest)
 
-    def training_stream(self, rank: int = 0, world: int = 1) -> ExampleStream[TagBatch]:
-        """The examples to learn from, `train.batch` of them at once in each process, those of like length together.
-
-        Raises:
-            DataError: the task was loaded without its data, or there are fewer examples than processes.
-        """
-        training = self._opened.training
-        return ExampleStream(
-            training.lengths,
-            training.batch,
-            batch=self.config.train.batch,
-            seed=self.config.seed,
-            checksum=training.checksum(),
-            rank=rank,
-            world=world,
-        )
-
     def describe(self) -> dict[str, Any]:
         """Facts about the examples."""
         alphabet = self.alphabet
@@ -145,12 +129,6 @@ class Tagging(Task):
                 "model.output=softmax"
             )
         return examples
-
-    @property
-    def _opened(self) -> _Data:
-        if self._data is None:
-            raise DataError("this task was loaded from a run folder without its data: open it on them to train it")
-        return self._data
 
     # -- model and loss ----------------------------------------------------------------------------------------------
 

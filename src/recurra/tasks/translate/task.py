@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from torch import Tensor, nn
 
-from recurra.data import DataError, ExampleStream, Line, line_blocks, read_pieces
+from recurra.data import DataError, Line, line_blocks, read_pieces
 from recurra.models import EncoderDecoder
 from recurra.tasks.base import Task, Use
 from recurra.tasks.config import ConfigError
+from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
 from recurra.tasks.translate.answers import alignment, ranked
 from recurra.tasks.translate.channel import Channel
@@ -40,7 +41,7 @@ class _Data:
     test: Examples | None
 
 
-class Translation(Task):
+class Translation(ExampleTask[_Data]):
     """Translation of texts: by words, characters or pieces of words, with attention or without."""
 
     name = "translate"
@@ -93,23 +94,8 @@ class Translation(Task):
         """Write the symbols of both sides into a run folder. Raises OSError."""
         self.sides.save(run_dir)
 
-    def training_stream(self, rank: int = 0, world: int = 1) -> ExampleStream[PairBatch]:
-        """The pairs to learn from, those of like length together.
-
-        Raises:
-            DataError: the task was loaded without its data, or there are fewer pairs than processes.
-        """
-        training = self._opened.training
-        return ExampleStream(
-            training.lengths,
-            training.batch,
-            batch=self.config.train.batch,
-            tokens=self.config.train.tokens,
-            seed=self.config.seed,
-            checksum=training.checksum(),
-            rank=rank,
-            world=world,
-        )
+    def _tokens(self) -> int | None:
+        return self.config.train.tokens
 
     def describe(self) -> dict[str, Any]:
         """Facts about the pairs."""
@@ -133,12 +119,6 @@ class Translation(Task):
 
     def _examples(self, pairs: Sequence[Any]) -> Examples:
         return Examples.of(pairs, self.sides, self.config)
-
-    @property
-    def _opened(self) -> _Data:
-        if self._data is None:
-            raise DataError("this task was loaded from a run folder without its data: open it on them to train it")
-        return self._data
 
     # -- model and loss ----------------------------------------------------------------------------------------------
 
