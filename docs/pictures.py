@@ -1,6 +1,7 @@
 """Draws the pictures of the documentation: `python docs/pictures.py`, or with a run folder for the learning curve too.
 
-python docs/pictures.py                        docs/images/unfolded.svg; approximation.svg, from a table of forecast.md
+python docs/pictures.py                        docs/images/unfolded.svg; approximation.svg and length.svg, from
+                                               tables of forecast.md and translate.md
 python docs/pictures.py runs/sine-1            and docs/images/sine.svg, from a forecaster's findings.json
 python docs/pictures.py runs/dates-1           and docs/images/alignment.svg, from a translator's findings.json
 python docs/pictures.py runs/demo-1            and docs/images/learning.svg, from that run's metrics.jsonl
@@ -165,6 +166,21 @@ def approximation(page: str) -> str:
     return _plot("A pendulum followed by networks of more and more units: RMSE", places, ticks, [("", "valid", points)])
 
 
+def length(page: str) -> str:
+    """BLEU over the length of the source, from the last table on the page with a row `| BLEU without | … |`."""
+
+    def cells(row: str) -> list[str]:
+        return re.findall(rf"^\| {row} \|(.*)\|$", page, re.MULTILINE)[-1].split("|")
+
+    names = [name.strip() for name in cells("symbols of the source")]
+    places = [(float(x), f"{name} symbols") for x, name in enumerate(names)]
+    scores = {row: [float(score) for score in cells(row)] for row in ("BLEU with attention", "BLEU without")}
+    kinds = zip(scores.items(), ("train", "valid"), strict=True)
+    curves: list[Curve] = [(row[5:], kind, [(float(x), y) for x, y in enumerate(ys)]) for (row, ys), kind in kinds]
+    ticks = [(float(tick), str(tick)) for tick in range(0, 10 + int(max(map(max, scores.values()))), 10)]
+    return _plot("English to French: BLEU by the length of the source", places, ticks, curves)
+
+
 def sine(found: list[dict]) -> str:
     """The typical window of a forecaster's findings: what was known, what came and what was forecast."""
     chart = next(one for one in found if one["kind"] == "curves" and one["note"].startswith("a window"))
@@ -262,6 +278,8 @@ def main(arguments: list[str]) -> None:
     (IMAGES / "unfolded.svg").write_text(unfolded(), encoding="utf-8")
     page = (IMAGES.parent / "forecast.md").read_text(encoding="utf-8")
     (IMAGES / "approximation.svg").write_text(approximation(page), encoding="utf-8")
+    page = (IMAGES.parent / "translate.md").read_text(encoding="utf-8")
+    (IMAGES / "length.svg").write_text(length(page), encoding="utf-8")
     for run in arguments[:1]:
         found = Path(run) / "findings.json"
         if found.exists():

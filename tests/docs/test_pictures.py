@@ -31,6 +31,12 @@ def test_the_error_of_the_pendulum_is_drawn_from_the_table_of_its_page(script):
     assert script.approximation(page.replace("| 64 | 0.0", "| 64 | 0.9")) != script.approximation(page)
 
 
+def test_bleu_by_length_is_drawn_from_the_table_of_its_page(script):
+    page = (DOCS / "translate.md").read_text(encoding="utf-8")
+    assert (DOCS / "images" / "length.svg").read_text(encoding="utf-8") == script.length(page)
+    assert script.length(page.replace("| BLEU without | ", "| BLEU without | 1")) != script.length(page)
+
+
 def test_alignments_are_drawn_from_the_findings(script):
     one = {"kind": "heatmap", "rows": ["2", "<"], "columns": ["a", "b", "∎"], "values": [[0.9, 0.1, 0], [0, 0.2, 0.8]]}
     picture = script.alignment([one, {"kind": "table"}, {**one, "columns": "a" * 70}])
