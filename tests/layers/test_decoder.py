@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from recurra.equations import affine, cell, dot, observe, softmax, tanh, weighted_sum
 from recurra.layers import Attention, Decoder, Regularisation
 
 KINDS = [
@@ -75,6 +76,20 @@ def test_what_lies_behind_the_sources_is_not_read(attention: Attention):
     (gradient,) = torch.autograd.grad(found.sum(), spoilt)
     assert (gradient[1, 1:] == 0).all() and (gradient[2, 4:] == 0).all()
     assert attention.window is not None or (gradient[0] != 0).any(1).all()
+
+
+def test_what_is_observed_need_not_be_used():
+    @cell(state=("h",), memory=("m",))
+    def watched(x, h, m):
+        weights = softmax(dot(affine("query", h, width="M"), m))
+        observe("attention", weights * weights)
+        h = tanh(affine("h", x, h, weighted_sum(weights, m)))
+        return h, (h,)
+
+    decoder = Decoder(watched, 5, 8, memory_size=8)
+    x, what = given(decoder)
+    _, _, weights = decoder.step(x[:, 0], decoder.initial_state(3), decoder.attend(what["memory"]))
+    assert weights is not None and weights.shape == (3, 6) and (weights.sum(-1) < 1).all()
 
 
 def test_a_mask_is_one_for_the_sequence_in_steps_too():

@@ -78,7 +78,7 @@ class _Sweep:
     def __init__(self, call: Call) -> None:
         self.call, self.rows = call, call.rows
         self.traced = call.program.traced
-        self.order = ancestors((self.traced.output, *self.traced.new_states))
+        self.order = ancestors(self._wanted())
         self.loop = [n for n in self.order if n.rate >= self.ahead and n.op not in ("leaf", "constant", "share")]
         like = call.inputs[0]
         self.options: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
@@ -89,6 +89,10 @@ class _Sweep:
         if call.lengths is not None:
             lengths = call.lengths.to(like.device)
             self.alive = (torch.arange(call.steps, device=like.device)[:, None] < lengths)[..., None]
+
+    def _wanted(self) -> tuple[Node, ...]:
+        """What all work is done for."""
+        return (self.traced.output, *self.traced.new_states)
 
     def run(self) -> tuple[Tensor, tuple[Tensor, ...]]:
         self.look_ahead()
@@ -251,6 +255,9 @@ class Steps(_Sweep):
     def __init__(self, call: Call) -> None:
         super().__init__(call)
         self.look_ahead()
+
+    def _wanted(self) -> tuple[Node, ...]:
+        return (*super()._wanted(), *self.traced.graph.observed.values())
 
     def select(self, rows: Tensor) -> Steps:
         """The same for these rows, int64 ``[N]``, of which any may come more than once."""
