@@ -44,3 +44,9 @@ def test_the_starts_of_the_table_exist(names: str, start: str):
 
 def test_there_is_a_table_of_starts():
     assert len(STARTS) >= 10
+
+
+@pytest.mark.parametrize("name", cells.names())
+def test_the_papers_of_a_cell_are_listed(name: str):
+    for author, year in re.findall(r"([A-Z]\w+)(?:, \w+)*(?: & \w+| et al\.)? ((?:19|20)\d\d)", cells.get(name).doc):
+        assert re.search(rf"^\| {author}\b.* {year} \| \S.* \| \S.* \|$", TEXT, re.MULTILINE), (author, year)

@@ -61,7 +61,10 @@ def coupled_lstm(x: Value, h: Value, c: Value):
 
 @cell(state={"h": "P", "c": "H"})
 def projected_lstm(x: Value, h: Value, c: Value, *, bias: bool = True):
-    """LSTM that projects its output to a width P of its own, and feeds that back (Sak, Senior & Beaufays 2014)."""
+    """LSTM that projects its output to a width P of its own, and feeds that back.
+
+    Without the peepholes it has in its paper (Sak, Senior & Beaufays 2014), as in torch.
+    """
     i = sigmoid(affine("i", x, h, bias=bias))
     f = sigmoid(affine("f", x, h, bias=bias))
     g = tanh(affine("g", x, h, bias=bias))
