@@ -95,6 +95,18 @@ def test_killed_at_any_step_it_ends_as_if_it_had_not_been(toy_task, toy_config, 
     assert_same_end(ended.folder, whole.folder)
 
 
+def test_killed_with_noise_on_its_parameters_it_ends_as_if_it_had_not_been(toy_task, toy_config):
+    words = ("train.epochs=2", "train.checkpoint_every=7", "optimizer.weight_noise=0.1")
+    whole = begin(toy_task, toy_config(*words), Silent())
+    config = toy_config(*words)
+    with pytest.raises(Killed):
+        begin(toy_task, config, Until(24, kill))
+    ended = resume(Path(config.run), [], lambda name: toy_task, Silent())
+    assert_same_end(ended.folder, whole.folder)
+    quiet = begin(toy_task, toy_config("train.epochs=2", "train.checkpoint_every=7"), Silent())
+    assert metrics(quiet.folder)[-1]["train_nats"] != metrics(whole.folder)[-1]["train_nats"]
+
+
 def test_interrupted_at_any_step_it_ends_as_if_it_had_not_been(toy_task, toy_config):
     words = ("train.epochs=2", "train.validate_every=9", "optimizer.schedule=cosine")
     whole = begin(toy_task, toy_config(*words), Silent())

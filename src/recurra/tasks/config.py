@@ -181,6 +181,9 @@ class OptimizerConfig:
     lr: float = setting(0.002, "learning rate at its highest")
     momentum: float = setting(0.0, "momentum of sgd and rmsprop, 0 to 1")
     weight_decay: float = setting(0.0, "weight decay, on every parameter: added to the gradient; decoupled in adamw")
+    weight_noise: float = setting(
+        0.0, "standard deviation of the Gaussian noise on every parameter while a gradient is taken; 0: none"
+    )
     beta1: float = setting(0.9, "adam, adamw: decay of the running mean of the gradient")
     beta2: float = setting(0.999, "adam, adamw: decay of the running mean of its square")
     alpha: float = setting(0.99, "rmsprop: decay of the running mean of the gradient's square")
@@ -206,7 +209,7 @@ class OptimizerConfig:
         require_choice("optimizer.name", self.name, OPTIMIZERS)
         require_choice("optimizer.clip_by", self.clip_by, CLIPPINGS)
         require_choice("optimizer.schedule", self.schedule, SCHEDULES)
-        for name in ("lr", "weight_decay", "epsilon", "clip", "warmup", "hold", "tolerance", "minimum"):
+        for name in ("lr", "weight_decay", "weight_noise", "epsilon", "clip", "warmup", "hold", "tolerance", "minimum"):
             require_range(f"optimizer.{name}", getattr(self, name), 0)
         for name in ("momentum", "beta1", "beta2", "alpha", "decay"):
             require_range(f"optimizer.{name}", getattr(self, name), 0, 1)

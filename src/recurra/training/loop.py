@@ -23,6 +23,7 @@ from recurra.training.progress import Meter, Plan, Position
 from recurra.training.run_folder import RunFolder
 from recurra.training.schedule import Schedule
 from recurra.training.snapshot import Snapshot, map_tensors
+from recurra.training.weight_noise import weight_noise
 
 # Updates between two questions to the other processes whether one of them was told to stop.
 _ASK_EVERY = 10
@@ -112,10 +113,11 @@ def train(
             if batch is None:
                 raise ValueError("the training data has no batch in an epoch; give more of it")
             rate = schedule.rate(at.step, at.epoch, plan.fraction(at))
-            loss, carried = mean_loss(batch, None if batch.fresh else carried)
-            for parameter in parameters:
-                parameter.grad = None
-            loss.backward()
+            with weight_noise(parameters, optimization.weight_noise):
+                loss, carried = mean_loss(batch, None if batch.fresh else carried)
+                for parameter in parameters:
+                    parameter.grad = None
+                loss.backward()
             carried = map_tensors(Tensor.detach, carried)
             norm = clip_gradients(parameters, optimization.clip, optimization.clip_by)
 
