@@ -7,6 +7,10 @@ from recurra.data import Pair
 from recurra.tasks.translate.baseline import WordByWord, _Bigrams, _model_1
 from recurra.tasks.translate.config import TranslateConfig
 from recurra.tasks.translate.data import Examples
+from recurra.tasks.translate.model import build
+from recurra.tasks.translate.report import References
+from recurra.tasks.translate.scoring import baseline
+from recurra.tasks.translate.search import Translator
 from recurra.tasks.translate.sides import Sides
 from recurra.training.config import build_config
 
@@ -46,3 +50,22 @@ def test_a_word_becomes_what_fits_its_neighbours():
         # The article alone does not say whether it is die or der: the noun behind it does.
         assert [" ".join(sides.target.names(one)) for one in found] == [target for _, target in texts]
         assert words.translate([999]) == []
+
+
+def guesses(kind: str, *texts: tuple[str, str]) -> list[str]:
+    pairs = [Pair(source, target, Path("p"), 1) for source, target in texts]
+    config = build_config(TranslateConfig, {}, ["model.hidden=4", "model.embedding=4"])
+    sides = Sides.build(pairs, config.text)
+    examples = Examples.of(pairs, sides, config)
+    translator = Translator(build(config, sides), sides, reverse=False)
+    wanted = References.of(examples, sides, together=False)
+    return [one.text for one in baseline(kind, examples, translator, wanted)]
+
+
+def test_always_the_commonest_target():
+    found = guesses("commonest", ("how are you?", "fine."), ("and now?", "no."), ("why?", "no."), ("so?", "no. no."))
+    assert found == ["no."] * 4
+
+
+def test_the_start_of_the_source_as_long_as_targets_are():
+    assert guesses("lead", ("a b c d e", "x"), ("f g", "x y z"), ("h i j", "x y")) == ["a b", "f g", "h i"]

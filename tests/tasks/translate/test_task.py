@@ -162,7 +162,7 @@ def learnt(tmp_path_factory) -> tuple[Translation, torch.nn.Module]:
     path = tmp_path_factory.mktemp("data") / "numbers.tsv"
     pairs = [(a, b) for a in range(9) for b in range(9)]
     path.write_text("".join(f"{NUMBERS[a]}, {NUMBERS[b]}.\t{ZAHLEN[b]}, {ZAHLEN[a]}.\n" for a, b in pairs))
-    return trained(path, 250, "model.hidden=32", "split.test=0.1", "score.baseline=true")
+    return trained(path, 250, "model.hidden=32", "split.test=0.1", "score.baseline=words")
 
 
 def test_it_learns_to_change_words_and_their_order(learnt):

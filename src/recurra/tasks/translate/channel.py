@@ -1,4 +1,4 @@
-"""The noisy channel: of several translations e of a text f, the one with the largest p(f|e) · p(e)."""
+"""The noisy channel: of several translations e of a text f, the one with the largest p(f|e) · p(e), or with weights."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from torch import nn
 from recurra.tasks.base import Task
 from recurra.tasks.config import ConfigError
 from recurra.tasks.lm.task import LanguageModelling
+from recurra.tasks.translate.config import DecodeConfig
 
 if TYPE_CHECKING:
     from recurra.tasks.translate.search import Translation
@@ -42,8 +43,11 @@ class Channel:
                 kind = "a model of the other direction" if key == _REVERSE else "a language model of the target"
                 raise ConfigError(f"--rerank needs {kind}: name its run folder with {key}=…")
 
-    def order(self, source: str, found: Sequence["Translation"]) -> list["Translation"]:
+    def order(self, source: str, found: Sequence["Translation"], decode: DecodeConfig) -> list["Translation"]:
         """Translations of a text, the one with the largest p(f|e) · p(e) first.
+
+        The weights of `decode` make a log-linear model of it (Och & Ney 2002; Yee et al. 2019, for networks), with
+        p(e|f) and the number of symbols as further features.
 
         Raises:
             DataError: a translation has a symbol that the language model does not know, and it has no `<unk>`.
@@ -54,8 +58,8 @@ class Channel:
         written = [" ".join(one.symbols) for one in found] if language.vocabulary.level == "word" else texts
         back = reverse.log_probabilities(reverse_model, texts, [source] * len(found))
         fluent = np.array([line.log_probability for line in language.score(language_model, written)])
-        return [found[k] for k in np.argsort(-(back + fluent), kind="stable")]
-
-    def choose(self, source: str, found: Sequence["Translation"]) -> "Translation":
-        """The first of `order`."""
-        return self.order(source, found)[0]
+        direct = np.array([one.log_probability for one in found])
+        lengths = np.array([len(one.symbols) for one in found])
+        scores = decode.weight_reverse * back + decode.weight_language * fluent
+        scores += decode.weight_direct * direct + decode.weight_length * lengths
+        return [found[k] for k in np.argsort(-scores, kind="stable")]

@@ -15,6 +15,7 @@ from recurra.tasks.config import (
 )
 
 CRITERIA = ("nats", "bleu", "chrf", "exact")
+BASELINES = ("none", "words", "commonest", "lead")
 
 
 @dataclass
@@ -177,6 +178,10 @@ class DecodeConfig:
     replace: bool = setting(False, "put for <unk> the source symbol that was looked at most; needs attention")
     reverse: str | None = setting(None, "run folder of a model of the other direction, for --rerank")
     language: str | None = setting(None, "run folder of a language model of the target, for --rerank")
+    weight_reverse: float = setting(1.0, "--rerank: weight of log p(f|e), the other direction's")
+    weight_language: float = setting(1.0, "--rerank: weight of log p(e), the language model's")
+    weight_direct: float = setting(0.0, "--rerank: weight of log p(e|f), the translator's own")
+    weight_length: float = setting(0.0, "--rerank: what each symbol of the translation adds, in nats")
 
     def __post_init__(self) -> None:
         for name in ("beam", "nbest"):
@@ -200,12 +205,16 @@ class ScoreConfig:
     together: bool = setting(
         False, "pairs with the same source are translated once, and each of their targets is right"
     )
-    baseline: bool = setting(
-        False, "`recurra evaluate RUN` also measures a word-by-word translation: IBM model 1 and bigrams"
+    baseline: str = setting(
+        "none",
+        "what `recurra evaluate RUN` measures beside: words, a translation word by word (IBM model 1 and bigrams); "
+        "commonest, always the commonest target of training; lead, the start of the source, as long as targets are on "
+        "average; or none",
     )
 
     def __post_init__(self) -> None:
         require_choice("score.criterion", self.criterion, CRITERIA)
+        require_choice("score.baseline", self.baseline, BASELINES)
         require_range("score.sentences", self.sentences, 0)
         if self.criterion != "nats" and self.sentences == 0:
             raise ConfigError(f"score.criterion={self.criterion} needs translations: set score.sentences above 0")

@@ -1,6 +1,7 @@
 """How good translations are, as numbers."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from recurra.tasks.translate.baseline import WordByWord
@@ -36,12 +37,30 @@ def timed(
     return found, time.perf_counter() - start
 
 
-def baseline(training: Examples, translator: Translator, wanted: References) -> list[Translation]:
-    """Word-by-word translations, learnt from the same pairs (see `WordByWord`)."""
-    sides = translator.sides
-    words = WordByWord(training, len(sides.target), reverse=translator.reverse)
-    found = []
-    for source in wanted.sources:
-        symbols = sides.target.names(words.translate(sides.source.symbols.encode(source).tolist()))
-        found.append(Translation(source, symbols, sides.target.text(symbols), 0.0, 0.0, None))
-    return found
+def baseline(kind: str, training: Examples, translator: Translator, wanted: References) -> list[Translation]:
+    """What can be had without a network, learnt from the same pairs.
+
+    Args:
+        kind: `words`, a word-by-word translation (see `WordByWord`); `commonest`, always the commonest target of
+            `training`; `lead`, the first symbols of the source, as many as targets have on average.
+        training: the pairs.
+        translator: the symbols of both sides, and the order in which a source is read.
+        wanted: the sources.
+    """
+    sides, targets = translator.sides, training.targets
+    if kind == "words":
+        words = WordByWord(training, len(sides.target), reverse=translator.reverse)
+        written = [
+            sides.target.names(words.translate(sides.source.symbols.encode(source).tolist()))
+            for source in wanted.sources
+        ]
+    elif kind == "commonest":
+        (numbers, _), *_ = Counter(tuple(target[:-1].tolist()) for target in targets).most_common(1)
+        written = [sides.target.names(numbers)] * len(wanted)
+    else:
+        length = round(sum(map(len, targets)) / len(targets)) - 1  # without the end
+        written = [source[:length] for source in wanted.sources]
+    return [
+        Translation(source, symbols, sides.target.text(symbols), 0.0, 0.0, None)
+        for source, symbols in zip(wanted.sources, written, strict=True)
+    ]

@@ -159,7 +159,8 @@ class Translation(ExampleTask[_Data]):
             where `decode.reverse` and `decode.language` are set; `baseline_…` where `score.baseline` is; and as
             findings how it was measured, the score by length, the best and worst translations, and alignments.
         """
-        data = type(self).open(self.config)._opened if path is None or self.config.score.baseline else None
+        guess = None if self.config.score.baseline == "none" else self.config.score.baseline
+        data = type(self).open(self.config)._opened if path is None or guess else None
         if path is None and data is not None:
             examples = data.test or data.validation
         else:
@@ -173,10 +174,10 @@ class Translation(ExampleTask[_Data]):
             **figures(found, wanted, self.corpus),
         }
         if self._channel.whole:
-            chosen = [self._channel.choose(text, one) for text, one in zip(wanted.texts, lists, strict=True)]
+            chosen = [self._channel.order(text, one, decode)[0] for text, one in zip(wanted.texts, lists, strict=True)]
             measures |= {f"reranked_{name}": value for name, value in figures(chosen, wanted, self.corpus).items()}
-        if data is not None and self.config.score.baseline:
-            guessed = baseline(data.training, translator, wanted)
+        if data is not None and guess:
+            guessed = baseline(guess, data.training, translator, wanted)
             measures |= {f"baseline_{name}": value for name, value in figures(guessed, wanted, self.corpus).items()}
         measures |= {"sentences": len(wanted), "seconds": seconds, "sentences_per_second": len(wanted) / seconds}
         if not self.corpus.available:
@@ -250,7 +251,7 @@ class Translation(ExampleTask[_Data]):
 
     def _shown(self, text: str, found: list[Found], options: Sequence[str]) -> Iterator[str]:
         if "rerank" in options:
-            found = self._channel.order(text, found)
+            found = self._channel.order(text, found, self.config.decode)
         if "nbest" in options:
             yield from ranked(found)
         else:
