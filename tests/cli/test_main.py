@@ -42,3 +42,9 @@ def test_doctor(command):
     status, out, _ = command("doctor")
     assert status == 0
     assert "torch" in out
+
+
+def test_output_that_nobody_reads_to_its_end_is_no_mistake(process):
+    started = process("cells")
+    started.stdout.close()  # as `recurra cells | head` does, sooner or later
+    assert (started.wait(), started.stderr.read()) == (141, "")

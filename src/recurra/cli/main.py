@@ -27,6 +27,7 @@ for _command in (demo, train, evaluate, predict, score, generate, cells, bench, 
 
 USER_ERROR = 2
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+UNREAD = 141  # what a shell reports for a program whose output nobody reads any more
 
 # What to do about a file system that refuses.
 _MENDS = {
@@ -44,17 +45,22 @@ _MENDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` (None: those of this process) and return the exit status.
 
-    0 is success, 2 what the user can mend (said in one or two lines on stderr), 130 an interruption. Errors of the
-    program itself are raised.
+    0 is success, 2 what the user can mend (said in one or two lines on stderr), 130 an interruption, 141 an output that
+    nobody reads to its end. Errors of the program itself are raised.
     """
     _listen()
     try:
         status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except CycloptsError as error:
         return _refuse(f"{' '.join(str(error).split())} Try: recurra --help")
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever reads the output, such as `head`, has had enough. At its end the interpreter flushes again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
     except OSError as error:
         return _refuse(_explain(error))
     except ValueError as error:
