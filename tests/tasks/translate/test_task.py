@@ -228,6 +228,19 @@ def test_unknown_words_are_taken_from_the_source(learnt):
     assert replaced.symbols[0] == found.source[found.attention[0, :-1].argmax()]
 
 
+def test_validation_and_use_put_the_same_in_place_of_the_unknown(tmp_path):
+    path = tmp_path / "p.tsv"
+    path.write_text("".join(f"{one} x\t{one} x\n" for one in "abcdefgh"))
+    words = ("split.valid=0.3", "text.minimum_count=2", "model.hidden=8")
+    task, model = opened(path, *words, "decode.replace=true")
+    with torch.no_grad():  # a model that says <unk> and ends
+        model.output.bias.fill_(-99)
+        model.output.bias[task.sides.target.symbols.names.index("<unk>")] = 0
+    assert "<unk>" not in task.sample(model, 0)
+    plain, _ = opened(path, *words)
+    assert "<unk>" in plain.sample(model, 0)
+
+
 def test_probabilities_are_those_of_the_search(learnt):
     task, model = learnt
     found = task._translator(model).search([["four", "￭,", "nine", "￭."]], task.config.decode)[0]
@@ -241,6 +254,8 @@ def test_settings_of_use_that_contradict(learnt):
     with pytest.raises(ConfigError, match=r"decode.nbest=3 is more than decode.beam=2"):
         translator.search([["one"]], build_config(TranslateConfig, {}, ["decode.beam=2", "decode.nbest=3"]).decode)
     without, bare = opened(task.config.data, "attention.score=none")
+    with pytest.raises(ConfigError, match=r"decode.replace needs a model with attention: set attention.score"):
+        opened(task.config.data, "attention.score=none", "decode.replace=true")
     with pytest.raises(ConfigError, match=r"decode.replace needs a model with attention"):
         decode = build_config(TranslateConfig, {}, ["decode.replace=true"]).decode
         without._translator(bare).search([["one"]], decode)

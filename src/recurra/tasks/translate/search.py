@@ -1,5 +1,6 @@
 """Translations of sources, found greedily or with a beam."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,10 +61,9 @@ class Translator:
         """The numbers of a source's symbols as the model reads them, int32 [S + 1]."""
         return self.sides.source.numbers(symbols[::-1] if self.reverse else symbols)
 
-    def greedy(self, sources: Sequence[Sequence[str]], maximum: float) -> list[Translation]:
-        """The greedy translation of each source, given by its symbols; `maximum` as in the settings."""
-        settings = DecodeConfig(beam=1, maximum=maximum)
-        return [found[0] for found in self.search(sources, settings)]
+    def greedy(self, sources: Sequence[Sequence[str]], settings: DecodeConfig) -> list[Translation]:
+        """The greedy translation of each source, given by its symbols, in all else as the settings say."""
+        return [found[0] for found in self.search(sources, dataclasses.replace(settings, beam=1, nbest=None, beta=0.0))]
 
     def log_probabilities(self, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
         """log p(target|source) of texts, in nats, the end of the target included, float64 [N]."""

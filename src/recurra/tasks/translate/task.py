@@ -74,7 +74,10 @@ class Translation(ExampleTask[_Data]):
         Raises:
             DataError: the data cannot be read, a side of a pair is empty or too long, or a package is missing that the
                 pieces of words or the criterion need.
+            ConfigError: `decode.replace` is asked of a model without attention.
         """
+        if config.decode.replace and config.attention.score == "none":
+            raise ConfigError("decode.replace needs a model with attention: set attention.score, or leave it out")
         raw, valid, test = parts(config)
         task = cls(config, Sides.build(raw, config.text))
         if not task.corpus.available and config.score.criterion in ("bleu", "chrf"):
@@ -146,7 +149,7 @@ class Translation(ExampleTask[_Data]):
         measures = {self.loss_name: loss(translator, validation)}
         if score.sentences:
             wanted = self._wanted(validation.some(score.sentences))
-            found = translator.greedy(wanted.sources, self.config.decode.maximum)
+            found = translator.greedy(wanted.sources, self.config.decode)
             measures |= figures(found, wanted, self.corpus)
         return {f"valid_{name}": value for name, value in measures.items()}
 
@@ -191,7 +194,7 @@ class Translation(ExampleTask[_Data]):
         """Scores by length, best and worst translations, and alignments, of greedy translations."""
         translator = self._translator(model)
         wanted = self._wanted(self._opened.validation.some(max(self.config.score.sentences, 100)))
-        found = translator.greedy(wanted.sources, self.config.decode.maximum)
+        found = translator.greedy(wanted.sources, self.config.decode)
         lengths = by_source_length(found, wanted, self.corpus, self._by)
         return [*alignments(found), *lengths.values(), *extremes(found, wanted)]
 
@@ -199,7 +202,7 @@ class Translation(ExampleTask[_Data]):
         """Some of the validation data, as the model translates them, and as they should be."""
         translator = self._translator(model)
         wanted = self._wanted(self._opened.validation.some(_SAMPLES))
-        found = translator.greedy(wanted.sources, self.config.decode.maximum)
+        found = translator.greedy(wanted.sources, self.config.decode)
         return "\n".join(
             f"{text}\n  → {one.text}\n  = {known[0]}"
             for text, one, known in zip(wanted.texts, found, wanted.references, strict=True)
