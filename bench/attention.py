@@ -4,12 +4,12 @@ python bench/attention.py [--batch 64 --sources 30 --steps 30 --hidden 256 --sec
 """
 
 import argparse
-import time
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from recurra.deploy.bench.timing import take_turns
 from recurra.layers import Attention, Decoder
 
 
@@ -46,6 +46,14 @@ class Loop(nn.Module):
         return torch.tanh(self.readout(torch.cat([torch.stack(states, 1), torch.stack(contexts, 1)], -1)))
 
 
+def training(module: nn.Module, forward: Callable[[], Tensor]) -> Callable[[], None]:
+    def run() -> None:
+        forward().sum().backward()
+        module.zero_grad()
+
+    return run
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("batch", 64), ("sources", 30), ("steps", 30), ("hidden", 256)):
@@ -57,22 +65,14 @@ def main() -> None:
     lengths = torch.full((B,), S)
     behind = torch.arange(S) >= lengths[:, None]
     decoder = Decoder("gru_after", H, H, memory_size=H, attention=Attention("additive"))
-    runs: dict[str, Callable[[], Tensor]] = {
-        "recurra.layers.Decoder": lambda: decoder(x, memory=memory, memory_lengths=lengths)[0]
-    }
+    runs = {"recurra.layers.Decoder": training(decoder, lambda: decoder(x, memory=memory, memory_lengths=lengths)[0])}
     for hoisted in ("nothing", "keys", "everything"):
         loop = Loop(H, hoisted)
-        runs[f"torch loop, {hoisted} before it"] = lambda loop=loop: loop(x, memory, behind)
-    best = dict.fromkeys(runs, float("inf"))
-    end = time.perf_counter() + a.seconds * len(runs)
-    while time.perf_counter() < end:
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run().sum().backward()
-            best[name] = min(best[name], time.perf_counter() - start)
-    own = best["recurra.layers.Decoder"]
+        runs[f"torch loop, {hoisted} before it"] = training(loop, lambda loop=loop: loop(x, memory, behind))
+    median = take_turns(runs, a.seconds)
+    own = median["recurra.layers.Decoder"]
     print(f"B {B}, S {S}, T {T}, H {H}, {torch.get_num_threads()} threads")
-    for name, seconds in best.items():
+    for name, seconds in median.items():
         print(f"{name:40}{1e3 * seconds:8.1f} ms  {seconds / own:5.2f} x")
 
 

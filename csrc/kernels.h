@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define RC_LANE 16
-#define RC_KERNELS_VERSION 4   // raised whenever a struct or a function below changes
+#define RC_KERNELS_VERSION 5   // raised whenever a struct or a function below changes
 
 #ifdef __cplusplus
 extern "C" {
@@ -40,8 +40,8 @@ enum rc_op {
   RC_DIV,        // a / b
   RC_FMA,        // a * b + c
   RC_FNMA,       // c - a * b
-  RC_SIGMOID,
-  RC_TANH,
+  RC_SIGMOID,    // of a, or of a + b where b is given
+  RC_TANH,       // likewise
   RC_RELU,
   RC_EXP,
   RC_LOG,
@@ -52,8 +52,8 @@ enum rc_op {
   RC_MINIMUM,
   RC_GREATER,    // a > b ? 1 : 0
   RC_SELECT,     // a != 0 ? b : c
-  RC_DSIGMOID,   // a * b * (1 - b)     a: adjoint, b: the sigmoid's value
-  RC_DTANH,      // a * (1 - b * b)     a: adjoint, b: the tanh's value
+  RC_DSIGMOID,   // a * b * (1 - b)     a: adjoint, or a * c where c is given; b: the sigmoid's value
+  RC_DTANH,      // a * (1 - b * b)     likewise with the tanh's value
   RC_ROWSUM,     // dst (scalar) = sum over the columns of a   (+ c where given)
   RC_ROWDOT,     // dst (scalar) = sum over the columns of a * b (+ c where given)
   // Over all rows of the tile; dst is one row.

@@ -140,6 +140,22 @@ def test_arithmetic_equals_numpy(kernels: library.Kernels, op: str) -> None:
             assert dst.untouched_around(width)
 
 
+@pytest.mark.parametrize("op", ["sigmoid", "tanh", "dsigmoid", "dtanh"])
+def test_an_operand_more_is_an_instruction_less(kernels: library.Kernels, op: str) -> None:
+    rng = np.random.default_rng(len(op))
+    kinds = ("owned", "exact", "shared", "scalar", "constant")
+    derivative = op.startswith("d")
+    for width in (1, 5, 15, 16, 17, 63, 200):
+        for rows in (1, 2, 7):
+            sources = [place(rng, str(rng.choice(kinds)), rows, width) for _ in range(3 if derivative else 2)]
+            dst, inner, expected = (Place("exact", np.zeros((rows, width), np.float32), GUARD) for _ in range(3))
+            run(kernels, op, [dst, *sources], width, rows)
+            run(kernels, "mul" if derivative else "add", [inner, sources[0], sources[-1]], width, rows)
+            run(kernels, op, [expected, inner, *sources[1:-1]], width, rows)
+            assert np.array_equal(dst.view, expected.view, equal_nan=True)
+            assert dst.untouched_around(width)
+
+
 @pytest.mark.parametrize("op", ["row_sum", "row_dot"])
 def test_reductions_equal_numpy(kernels: library.Kernels, op: str) -> None:
     rng = np.random.default_rng(9)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
+from recurra.engines.fusion import SUMS, fusions, operands
 from recurra.engines.homes import ALIASES, LOCAL, Homes, is_saved, real, result_slot, source_step
 from recurra.engines.sums import write_sums
 from recurra.engines.tables import Kind, Place, Tables, padded
@@ -215,9 +216,9 @@ class Emitter:
 
     def _tape(self, tape: _Tape, nodes: list[Node]) -> None:
         homes = self.homes
-        fused = self._fusions(nodes)
+        fused = fusions(nodes, homes)
         work = [n for n in nodes if n.op not in ALIASES and n not in fused.values()]
-        reads = {n: self._reads(n, fused) for n in work}
+        reads = {n: operands(n, fused) for n in work}
         last_use: dict[Node, Node] = {}
         for n in work:
             for a in reads[n]:
@@ -236,30 +237,9 @@ class Emitter:
             self._instruction(tape, n, args, fused)
             tape.give_back(done)
 
-    def _fusions(self, nodes: list[Node]) -> dict[Node, Node]:
-        """Sum → the product of two values it takes in, where nobody else reads that product."""
-        fused: dict[Node, Node] = {}
-        here = set(nodes)
-        for n in nodes:
-            candidates = n.args[::-1] if n.op == "add" else n.args[1:] if n.op == "sub" else ()
-            if n.op == "sum_time" and n.memory:
-                candidates = n.args
-            for a in candidates:
-                if a.op == "mul" and a in here and self.homes.users[a] == [n] and self.homes.at(a).array == LOCAL:
-                    fused[n] = a
-                    break
-        return fused
-
-    def _reads(self, n: Node, fused: dict[Node, Node]) -> list[Node]:
-        """The operands of a node's instruction, in its order."""
-        product = fused.get(n)
-        if product is None:
-            return [real(a) for a in n.args]
-        return [*map(real, product.args), *[real(a) for a in n.args if a is not product]]
-
     def _instruction(self, tape: _Tape, n: Node, args: list[Place], fused: dict[Node, Node]) -> None:
         width, target, over = self.homes.width(n), self.homes.at(n), by_source(n)
-        if n in fused:
+        if n in fused and n.op in SUMS:
             total = [target] if n.op == "sum_time" else []
             tape.write(Op.FNMA if n.op == "sub" else Op.FMA, width, target, *args, *total, over=over)
         elif n.op in ("row_sum", "row_dot"):

@@ -6,7 +6,7 @@ from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_float, c
 from functools import cache
 from pathlib import Path
 
-KERNELS_VERSION = 4
+KERNELS_VERSION = 5
 INSTRUCTION_SETS = ("v4", "v3", "baseline")
 
 _floats = POINTER(c_float)
