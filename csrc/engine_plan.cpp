@@ -124,7 +124,8 @@ rc_split::rc_split(const rc_plan &plan, int32_t pass, int64_t steps, int64_t row
   rows_a_thread = (rows + row_threads - 1) / row_threads;
   block = 1;
   if (plan.outside_loop[pass]) {
-    const int64_t step_bytes = std::max<int64_t>(4 * plan.block_width[pass] * rows_a_thread, 1);
+    const int64_t width = plan.block_width[pass] + plan.chunk_width[pass];
+    const int64_t step_bytes = std::max<int64_t>(4 * width * rows_a_thread, 1);
     const int64_t fitting = std::clamp<int64_t>(kBlockBytes / step_bytes, 1, kBlockSteps);
     block = std::min(steps, rows_a_thread < kFullRows ? kBlockSteps : fitting);
   }
