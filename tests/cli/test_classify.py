@@ -77,6 +77,6 @@ def test_what_a_classifier_does_not_do_is_said(command, here: Path, table: Path,
 
 def test_a_language_model_says_what_it_does_instead(command, trained: Path, text: Path):
     status, _, err = command("predict", trained, text)
-    assert status == 2 and "does not answer line by line" in err
+    assert status == 2 and "does not answer line by line; try: recurra generate RUN" in err
     status, _, err = command("evaluate", trained)
     assert status == 2 and "give the path" in err

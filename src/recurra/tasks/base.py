@@ -169,7 +169,8 @@ class Task(ABC):
         Raises:
             ValueError: the task predicts nothing from lines, or the source does not fit the model.
         """
-        raise ConfigError(f"a model of the task {self.name} does not answer line by line")
+        known = "; ".join(use.command for use in self.uses("RUN", "DATA"))
+        raise ConfigError(f"a model of the task {self.name} does not answer line by line; try: {known}")
 
     def companions(self) -> Mapping[str, str]:
         """Run folders of other models that the settings name for this one's use, each by the key of its setting."""
