@@ -276,3 +276,5 @@ def test_every_instruction_set_agrees(instruction_set: str, monkeypatch: pytest.
         trial = Trial(cell, WIDE, steps=3, rows=9)
         trial.program = Program(cell)  # plans keep the kernels they were made with
         assert_native_agrees(trial)
+        for reverse in (False, True):
+            assert_native_agrees(trial, lengths=[3, 0, 1, 2, 3, 3, 1, 0, 2], reverse=reverse)

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,15 @@ def test_interrupted_at_any_step_it_ends_as_if_it_had_not_been(toy_task, toy_con
     assert_same_end(ended.folder, whole.folder)
 
 
-def test_a_second_interruption_quits_at_once(toy_task, toy_config):
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C as a terminal has it: what a shell script starts in the background is told to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_interruption_quits_at_once(toy_task, toy_config, heard):
     config = toy_config("train.epochs=2")
     config.train.checkpoint_every = 4
 

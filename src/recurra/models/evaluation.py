@@ -8,10 +8,14 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode, and afterwards in the mode it was in."""
-    training = model.training
+    """The model in evaluation mode; afterwards each of its parts is in the mode that it was in.
+
+    Some may have been in evaluation mode already, such as layers that somebody has frozen.
+    """
+    before = [(part, part.training) for part in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(training)
+        for part, training in before:
+            part.training = training
