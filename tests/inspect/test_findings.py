@@ -1,4 +1,4 @@
-from recurra.inspect import findings
+from recurra.inspect import findings, page
 from recurra.tasks.findings import Curve, Curves, Heatmap, Marked, Marks, Matrix, Table, as_dict
 
 
@@ -47,3 +47,12 @@ def test_an_evaluation_shows_measures_and_findings_and_passes_over_the_rest():
 def test_a_heat_map_has_its_labels():
     html = drawn(Heatmap("Alignment", "rows: words", ["ein", "Hund"], ["a", "dog"], [[0.9, 0.1], [0.0, 1.0]]))
     assert "Alignment" in html and 'class="heatmap"' in html and "ein, a: 0.90" in html
+
+
+def test_only_a_word_as_long_as_a_column_may_be_broken():
+    html = drawn(Table("Mistakes", "", ["right", "address"], [["bathroom", "https://" + "x" * 40]]))
+    assert "<td>bathroom</td>" in html and "<td class=long>https://" in html
+    rules = page.page("", []).partition("<style>")[2].splitlines()
+    assert [rule for rule in rules if rule.startswith(".rows") and "overflow-wrap" in rule] == [
+        ".rows .long { overflow-wrap: anywhere; }"
+    ]

@@ -30,3 +30,12 @@ def test_many_rows_and_columns_stay_on_the_page():
 
 def test_nothing_is_drawn_of_nothing():
     assert draw([], [], []) == "" and draw(["a"], [], [[]]) == ""
+
+
+def test_wide_letters_have_room():
+    def box(rows: list[str], columns: list[str]) -> tuple[float, float]:
+        svg = ElementTree.fromstring(draw(rows, columns, [[1.0]]))
+        return tuple(map(float, svg.get("viewBox").split()[2:]))
+
+    assert box(["睡觉"], ["a"]) == box(["abcd"], ["a"])
+    assert box(["a"], ["睡觉"]) == box(["a"], ["abcd"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from recurra.data.letters import width_of
 from recurra.tasks.findings import Finding, Matrix, Table
 
 _NAME = 26  # columns for the name of a measure
@@ -13,7 +14,7 @@ def show(figures: Mapping[str, float | Finding]) -> None:
     """Print measures, one a line, and what else was found below them."""
     for name, value in figures.items():
         if not isinstance(value, Finding):
-            print(f"{name.replace('_', ' '):{_NAME}}{_number(value)}")
+            print(f"{name.replace('_', ' ')}{_space(name, _NAME)}{_number(value)}")
     for value in figures.values():
         if isinstance(value, Finding):
             _show_finding(value)
@@ -38,14 +39,19 @@ def _show_finding(finding: Finding) -> None:
 
 def _print_rows(rows: list[list[str]]) -> None:
     """Print rows in columns, the first of them, and a last one of long texts, from the left."""
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    widths = [max(width_of(row[k]) for row in rows) for k in range(len(rows[0]))]
     last = len(widths) - 1
     for row in rows:
-        cells = (
-            f"{text:<{width}}" if k == 0 or (k == last and width > _LONG) else f"{text:>{width}}"
-            for k, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
+        cells = []
+        for k, (text, width) in enumerate(zip(row, widths, strict=True)):
+            left = k == 0 or (k == last and width > _LONG)
+            cells.append(text + _space(text, width) if left else _space(text, width) + text)
         print("  ".join(cells).rstrip())
+
+
+def _space(text: str, width: int) -> str:
+    """What is missing in a text to so many columns of a screen, where some letters take two, some none."""
+    return " " * (width - width_of(text))
 
 
 def _cell(value: str | float) -> str:

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
+from recurra.data.letters import width_of
 from recurra.inspect import heatmaps, page
 from recurra.inspect.charts import Chart, Line, draw, number
 from recurra.inspect.curves import title
 
 # Facts of an evaluation that are no measures.
 _NOT_MEASURES = ("run", "data")
-# Texts of so many signs stand in narrow columns.
+# Texts of so many signs stand in narrow columns, and words of so many in a column that is as wide.
 _SHORT = 60
+_WORD = 24
 
 
 def evaluation(record: Mapping[str, Any]) -> str:
@@ -64,7 +66,10 @@ def _cell(value: object) -> str:
         return f'<td class="number">{value:,}</td>'
     if isinstance(value, float):
         return f'<td class="number">{value:.3f}</td>'
-    return f"<td>{escape(str(value))}</td>"
+    text = str(value)
+    # A column is as wide as its longest word; only one that is longer than a line may be broken.
+    long = any(width_of(word) > _WORD for word in text.split())
+    return f"<td{' class=long' if long else ''}>{escape(text)}</td>"
 
 
 def _marks(one: Mapping[str, Any]) -> str:

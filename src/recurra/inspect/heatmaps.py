@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from recurra.data.letters import width_of
+
 _WIDE = 970  # pixels of a panel that takes the page
-_SIGN = 6.6  # pixels of a sign of a label
+_SIGN = 6.6  # pixels of a sign of a label; of one as wide as two, such as a Chinese one, twice as many
 _LINE = 14.0  # pixels of a row that has a label
 _MANY = 24  # so many rows are drawn flat, and only some of their labels
 _FAINT = 0.02  # values below leave no trace
@@ -17,7 +19,7 @@ def draw(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[
     """One `<svg>` of `values` [rows, columns], each 0 to 1, the first row at the top; an empty text of no values."""
     if not rows or not columns:
         return ""
-    left, top = _SIGN * max(map(len, rows)) + 8, _SIGN * max(map(len, columns)) + 8
+    left, top = _SIGN * max(map(width_of, rows)) + 8, _SIGN * max(map(width_of, columns)) + 8
     width = min(22.0, (_WIDE - left) / len(columns))
     height = _LINE if len(rows) <= _MANY else 8.0
     right, bottom = left + width * len(columns), top + height * len(rows)

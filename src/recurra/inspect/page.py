@@ -100,7 +100,8 @@ table.matrix { border-collapse: separate; border-spacing: 1px; font-size: 12px; 
 .matrix tbody td.right { background: color-mix(in srgb, var(--train) calc(var(--share) * 75%), var(--wash)); }
 table.rows { border-collapse: collapse; font-size: 13.5px; width: 100%; }
 .rows th { text-align: left; font-weight: 500; color: var(--soft); padding: 4px 16px 4px 0; }
-.rows td { padding: 4px 16px 4px 0; border-top: 1px solid var(--rule); overflow-wrap: anywhere; }
+.rows td { padding: 4px 16px 4px 0; border-top: 1px solid var(--rule); }
+.rows .long { overflow-wrap: anywhere; }
 .rows .number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .marks { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 2px 24px; }
 .marks.wide { grid-template-columns: repeat(auto-fill, minmax(min(420px, 100%), 1fr)); }

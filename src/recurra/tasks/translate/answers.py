@@ -1,10 +1,10 @@
 """What `predict` prints: translations, n-best lists, alignments, and the choice by a noisy channel."""
 
 from collections.abc import Iterator, Sequence
-from unicodedata import east_asian_width
 
 import numpy as np
 
+from recurra.data.letters import width_of
 from recurra.tasks.translate.search import END_SIGN, Translation
 
 _SHADES = " ░▒▓█"
@@ -24,16 +24,11 @@ def alignment(found: Translation) -> Iterator[str]:
     if found.attention is None:
         return
     source = [*found.source, END_SIGN]
-    margin = max(map(_columns, found.symbols), default=0)
+    margin = max(map(width_of, found.symbols), default=0)
     for symbol, row in zip(found.symbols, found.attention, strict=False):
         shades = np.minimum((row * len(_SHADES)).astype(int), len(_SHADES) - 1)
         cells = "".join(_SHADES[shade] * 2 for shade in shades)
-        yield f"{' ' * (margin - _columns(symbol))}{symbol} │{cells}│"
+        yield f"{' ' * (margin - width_of(symbol))}{symbol} │{cells}│"
     for depth in range(max(map(len, source))):
         letters = [symbol[depth : depth + 1] or " " for symbol in source]
-        yield f"{' ' * margin}  {''.join(letter + ' ' * (2 - _columns(letter)) for letter in letters)}".rstrip()
-
-
-def _columns(text: str) -> int:
-    """The columns that a text takes in a fixed-width font."""
-    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+        yield f"{' ' * margin}  {''.join(letter + ' ' * (2 - width_of(letter)) for letter in letters)}".rstrip()
