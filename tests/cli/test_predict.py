@@ -77,6 +77,18 @@ def test_a_beam_finds_the_likeliest_end_of_a_line(command, here: Path, trained: 
     assert len(longer) >= len(best)
 
 
+def test_what_a_text_must_hold_and_must_not(command, trained: Path):
+    words = ("generate", trained, "--prompt", "the dog")
+    status, out, err = command(*words, "--forbidden", "s,e", "--length", 200, "--seed", 1)
+    assert status == 0 and len(out) > 200 and not set("se") & set(out[len("the dog") :]), err
+    searched = (*words, "--length", 60, "--beam", 3)
+    free = command(*searched)[1]
+    assert "a tree" not in free and "bird" not in free
+    status, out, err = command(*searched, "--required", "a tree,one bird", "--minimum", 30)
+    text = out[len("the dog") :]
+    assert status == 0 and "a tree" in text and "one bird" in text and len(text) > 30 and text.count("\n") == 1, err
+
+
 def test_what_is_for_drawing_is_not_for_searching(command, trained: Path):
     for words, said in (
         (("--beam", 3, "--temperature", 0.5), "--temperature is for drawing"),
@@ -87,6 +99,11 @@ def test_what_is_for_drawing_is_not_for_searching(command, trained: Path):
         (("--beam", 2, "--nbest", 3), "nbest=3"),
         (("--beam", 2, "--prompt", "Ω"), "Ω"),
         (("--beam", 2, "--style", "waltz"), "there is no option --style"),
+        (("--required", "sun"), "--required is for searching: give --beam"),
+        (("--minimum", 5), "--minimum is for searching: give --beam"),
+        (("--beam", 2, "--minimum", "few"), "--minimum few: expected a number"),
+        (("--beam", 2, "--required", "Ωmega"), "--required: the model writes no 'Ω' (in 'Ωmega')"),
+        (("--forbidden", "ab"), "--forbidden: 'ab' is 2 symbols"),
     ):
         status, _, err = command("generate", trained, *words)
         assert (status, said in err) == (2, True), err

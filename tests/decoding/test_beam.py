@@ -128,13 +128,17 @@ def test_sentences_side_by_side_are_searched_as_one_by_one(seed, tokens, size, a
 @settings(deadline=None, max_examples=60)
 @given(SEEDS, st.integers(2, 9), st.integers(1, 6), ALPHAS, BETAS, st.sampled_from([0, None]), st.data())
 def test_it_is_the_plain_search(seed, tokens, size, alpha, beta, end, data):
-    """With everything at once: limits, a prefix, forbidden and required tokens."""
+    """With everything at once: limits, a prefix, forbidden tokens, required tokens and phrases."""
     model = Table(seed, tokens, batch=3)
     free = [token for token in range(1, tokens) if token != 3]
     some = st.lists(st.sampled_from(free), max_size=2)
     prefixes = data.draw(st.lists(some, min_size=3, max_size=3))
-    required = data.draw(st.lists(some, min_size=3, max_size=3))
-    maximum = [len(p) + len(r) + data.draw(st.integers(1, 3)) for p, r in zip(prefixes, required, strict=True)]
+    phrases = st.lists(
+        st.one_of(st.sampled_from(free), st.lists(st.sampled_from(free[:2]), min_size=1, max_size=3)), max_size=2
+    )
+    required = data.draw(st.lists(phrases, min_size=3, max_size=3))
+    needed = [sum(1 if isinstance(one, int) else len(one) for one in each) for each in required]
+    maximum = [len(p) + n + data.draw(st.integers(1, 3)) for p, n in zip(prefixes, needed, strict=True)]
     minimum = [data.draw(st.integers(0, most)) for most in maximum]
     forbidden = [3] if tokens > 3 else []
     options = BeamSettings(
@@ -247,9 +251,12 @@ def test_nothing_is_left_for_the_gradient():
         ({"maximum": [3, 4]}, r"maximum is torch.int64 \[2\]: .* 3 sentences"),
         ({"maximum": 2.5}, "maximum is torch.float32"),
         ({"maximum": 0, "end": None}, "maximum=0 without an end symbol"),
-        ({"required": [[1], [2]]}, "2 lists of tokens for 3 sentences"),
+        ({"required": [[1], [2]]}, "2 lists of phrases for 3 sentences"),
         ({"required": [[1] * 7, [], []]}, "sentence 0: 7 tokens are required, but maximum=6"),
         ({"required": [[], [0], []]}, "sentence 1: 0 is required"),
+        ({"required": [[], [], [(1, 2), (3, 0)]]}, "sentence 2: 0 is required"),
+        ({"required": [[], [(1, 2), (1, 2, 3, 1, 2)], []]}, "sentence 1: 7 tokens are required, but maximum=6"),
+        ({"required": [[1], [()], []]}, "sentence 1: an empty phrase"),
         ({"required": [[], [4], []]}, "0 to 3"),
     ],
 )

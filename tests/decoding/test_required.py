@@ -1,9 +1,11 @@
 import itertools
 
+import pytest
 import torch
 
 from recurra.decoding import BeamSettings, Constraints, beam_search
 
+from .plain_beam import most_met
 from .toys import Table, Toy
 
 
@@ -61,3 +63,55 @@ def test_a_token_of_another_sentence_is_not_required():
     alone = search(model, None)
     assert search(model, [[], [8]])[0][0].tokens == alone[0][0].tokens
     assert torch.tensor(model.calls).max() <= 2 * 2 * 5
+
+
+@pytest.mark.parametrize(
+    "phrases",
+    [
+        [(1, 2), (1, 3)],  # which one a 1 begins is seen later
+        [(1, 2, 1, 3), (1, 2)],  # what is met first need not count first
+        [(1, 1, 2)],  # after 1 1 the next 1 may go on from the second
+        [(2, 1), (1, 2)],  # they cannot share a token
+        [(3, 2), (3, 2)],
+        [3, (3, 1)],
+        [(2, 3, 2), 2, 1],
+    ],
+    ids=str,
+)
+def test_a_wide_grid_finds_all_that_hold_the_phrases_and_each_once(phrases):
+    whole = [(one,) if isinstance(one, int) else one for one in phrases]
+    needed = sum(map(len, whole))
+    maximum = max(5, needed)
+    model = Toy(needed, tokens=4, batch=1)
+    wanted = [one for one in model.all(0, 0, maximum) if most_met(one.tokens, whole) == needed]
+    found = search(model, [phrases], size=1100, nbest=1100, maximum=maximum)[0]
+    assert [h.tokens for h in found] == [one.tokens for one in wanted]
+
+
+def test_a_phrase_that_breaks_off_does_not_count():
+    # After 1 the model says 3: the end waits until 2 is said in its place.
+    logits = torch.tensor([[0.0, 9, 0, 0], [5, 0, -5, 9], [9, 0, 0, 0], [9, 0, 0, 0]])
+
+    def search_for(required, size):
+        settings = BeamSettings(end=0, maximum=4, size=size, required=required)
+        step, select = (lambda tokens, state: (logits[tokens], state, {})), (lambda state, rows: state)
+        return beam_search(step, select, None, torch.tensor([0]), settings)[0][0].tokens
+
+    assert search_for(None, 5) == (1, 3)
+    for size in (1, 2, 5):
+        assert search_for([[(1, 2)]], size) == (1, 2)
+
+
+def test_phrases_just_fit_in():
+    model = Table(0, 6, batch=2)
+    found = search(model, [[(1, 2), 3], [(4, 4, 5)]], maximum=[3, 3], size=6, nbest=6)
+    assert {h.tokens for h in found[0]} == {(1, 2, 3), (3, 1, 2)}
+    assert [h.tokens for h in found[1]] == [(4, 4, 5)]
+
+
+def test_a_prefix_can_begin_a_phrase():
+    model = Table(4, 6, batch=1)
+    options = {"constraints": Constraints(prefixes=[[2, 5]], minimum=4), "maximum": 4, "size": 40, "nbest": 40}
+    found = [h.tokens for h in search(model, [[(5, 3)]], **options)[0]]
+    assert all(tokens[:2] == (2, 5) and len(tokens) == 4 for tokens in found)
+    assert {tokens[2:] for tokens in found} == {*((3, k) for k in range(1, 6)), (5, 3)}

@@ -71,7 +71,7 @@ class _Search:
     """All hypotheses of all sentences.
 
     The live ones are rows of flat tensors [N], and only they are computed by the model. Each has a place in a table
-    [B, R, K]: its sentence, its row in the grid of required tokens, its rank.
+    [B, R, K]: its sentence, its row in the grid of required phrases, its rank.
 
     Attributes:
         finished: the hypotheses that have ended.
@@ -86,12 +86,12 @@ class _Search:
         self.finished = Finished(self._limits, settings, source_lengths)
         self.history = History()
         self._length = 0
-        self._shape = (len(start), self._required.count + 1, settings.size)
+        self._shape = (len(start), self._required.rows, settings.size)
         self.tokens = start
         self._sentences = torch.arange(len(start), device=start.device)
         self._totals = torch.zeros(len(start), dtype=torch.float64, device=start.device)
-        self._lacking = self._required.lacking
-        row = self._required.count - self._lacking.sum(1)
+        self._progress = self._required.start  # with the phrases, of each row
+        row = self._required.row(self._progress)
         self._places = (self._sentences * self._shape[1] + row) * settings.size
         self._origins = self._sentences  # the row of the history that each row is
         self._attended: Tensor | None = None
@@ -125,7 +125,8 @@ class _Search:
         parents, tokens = parents[live], tokens[live]
         self.history.append(self._origins[parents], tokens, None if attention is None else attention[parents])
         self._keep(parents, values[live], tokens, torch.nonzero(live.flatten())[:, 0])
-        self._lacking = self._required.after(tokens, self._sentences, self._lacking)
+        if self._shape[1] > 1:
+            self._progress = self._required.after(tokens, self._sentences, self._progress)
         return parents if self._limits.end is not None else parents[self._end_full()]
 
     def _choose(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -134,17 +135,45 @@ class _Search:
         Where there is nothing to put, the log-probability is -∞.
         """
         _, R, K = self._shape
-        leading = self._required.take(scores, self._sentences, self._lacking) if R > 1 else None
-        values, parents, tokens = self._table(*largest(scores, min(K, scores.shape[1])))
-        if leading is not None:
-            # To the next row of the grid. Nothing leads on from the last one, so that nothing comes around.
-            led = (part.roll(1, 1) for part in self._table(*leading))
-            values, parents, tokens = (torch.cat(pair, 2) for pair in zip((values, parents, tokens), led, strict=True))
-        values, at = values.topk(K, dim=2)
+        if R > 1:
+            values, parents, tokens = self._choose_by_row(scores)
+        else:
+            values, parents, tokens = self._table(*largest(scores, min(K, scores.shape[1])))
+            values, at = values.topk(K, dim=2)
+            parents, tokens = parents.gather(2, at), tokens.gather(2, at)
         # Those that have ended keep their places: so many fewer go on, or end as well.
         places = torch.arange(K, device=values.device) < K - self.finished.count[:, None]
         values[:, -1].masked_fill_(~places, NEVER)
-        return values, parents.gather(2, at), tokens.gather(2, at)
+        return values, parents, tokens
+
+    def _choose_by_row(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same where phrases are required: each token of one may lead to another row, all others lead to one."""
+        _, R, K = self._shape
+        named = self._required.take(scores, self._sentences, self._progress)
+        others = largest(scores, min(K, scores.shape[1]))
+        values, tokens = (torch.cat(pair, 1) for pair in zip(others, named, strict=True))
+        values = self._totals[:, None] + values
+        parents = torch.arange(len(tokens), device=tokens.device)[:, None].expand_as(tokens)
+        sentences = self._sentences[:, None].expand_as(tokens)
+        progress = self._required.after(tokens, sentences, self._progress[:, None].expand_as(tokens))
+        rows = sentences * R + self._required.row(progress)
+        return self._table_of_best(*(part[values > NEVER] for part in (values, rows, parents, tokens)))
+
+    def _table_of_best(
+        self, values: Tensor, rows: Tensor, parents: Tensor, tokens: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The K best continuations [M] of each row of the grid, int64 [M], in tables [B, R, K], as `_choose` has it."""
+        B, R, K = self._shape
+        order = values.argsort(descending=True, stable=True)
+        order = order[rows[order].argsort(stable=True)]
+        rows = rows[order]
+        rank = torch.arange(len(rows), device=rows.device) - torch.searchsorted(rows, rows)
+        order, at = order[rank < K], (rows * K + rank)[rank < K]
+        tables = values.new_full((B * R * K,), NEVER), parents.new_zeros(B * R * K), parents.new_zeros(B * R * K)
+        for table, part in zip(tables, (values, parents, tokens), strict=True):
+            table[at] = part[order]
+        best, origins, chosen = (table.view(B, R, K) for table in tables)
+        return best, origins, chosen
 
     def _table(self, scores: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Continuations of the live rows [N, M] in a table [B, R, K·M]: log-probabilities, rows, tokens."""
@@ -174,7 +203,7 @@ class _Search:
 
     def _keep(self, rows: Tensor, totals: Tensor, tokens: Tensor, places: Tensor) -> None:
         """Go on with hypotheses [N'] that come of these rows, int64 [N'], as each stands now."""
-        self._lacking, self._sentences = self._lacking[rows], self._sentences[rows]
+        self._progress, self._sentences = self._progress[rows], self._sentences[rows]
         self._attended = None if self._attended is None else self._attended[rows]
         self._origins = torch.arange(len(rows), device=rows.device)
         self._totals, self.tokens, self._places = totals, tokens, places

@@ -1,6 +1,6 @@
 """Drawing a sequence token by token."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,7 @@ def sample(
     length: int | None,
     sampler: Sampler | None = None,
     generator: torch.Generator | None = None,
+    forbidden: Sequence[int] = (),
 ) -> Iterator[Tensor]:
     """Draw the tokens that follow `prompt`, one after another, as they are asked for.
 
@@ -87,6 +88,7 @@ def sample(
         length: tokens to draw; None: without end.
         sampler: how to draw; None: from the model's own probabilities.
         generator: source of the random numbers, on the device of the logits; None: torch's global one.
+        forbidden: tokens that are never drawn.
 
     Yields:
         int64 [B], the next token of each row.
@@ -98,11 +100,17 @@ def sample(
         raise ValueError(f"the prompt must be [B, P] with at least one token, but its shape is {list(prompt.shape)}")
     if length is not None and length < 0:
         raise ValueError(f"length={length}: expected the number of tokens to draw, 0 or more")
-    return _tokens(step, state, prompt, length, sampler or Sampler(), generator)
+
+    def drawn(logits: Tensor) -> Tensor:
+        if forbidden:
+            logits = logits.index_fill(-1, torch.tensor(forbidden, device=logits.device), float("-inf"))
+        return (sampler or Sampler()).draw(logits, generator)
+
+    return _tokens(step, state, prompt, length, drawn)
 
 
 def _tokens(
-    step: Step, state: Any, prompt: Tensor, length: int | None, sampler: Sampler, generator: torch.Generator | None
+    step: Step, state: Any, prompt: Tensor, length: int | None, draw: Callable[[Tensor], Tensor]
 ) -> Iterator[Tensor]:
     # Each call has its own no_grad: held around a yield it would leak into the caller's code.
     with torch.no_grad():
@@ -112,6 +120,6 @@ def _tokens(
     while length is None or drawn < length:
         with torch.no_grad():
             logits, state, _ = step(tokens, state)
-            tokens = sampler.draw(logits, generator)
+            tokens = draw(logits)
         drawn += 1
         yield tokens

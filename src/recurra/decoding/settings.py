@@ -7,6 +7,7 @@ from torch import Tensor
 
 from recurra.decoding.limits import Constraints
 from recurra.decoding.penalties import Penalties
+from recurra.decoding.required import Phrase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +23,10 @@ class BeamSettings:
         length_penalty: α of `Penalties`; above 0 longer hypotheses gain, below 0 shorter ones.
         coverage_penalty: β of `Penalties`, at least 0; it needs a model that gives attention.
         constraints: what else the sequences must be.
-        required: for each sentence the tokens that must occur somewhere in it, in any order; a token that is named
-            twice must occur twice. None: none. The search then keeps `size` hypotheses for each number of tokens that
-            are still to come, and costs as many times as much.
+        required: for each sentence the phrases that must stand somewhere in it, in any order; a phrase is a token, or
+            several one after another. Phrases share no token, and one that is named twice must stand twice. None:
+            none. The search then keeps `size` hypotheses for each number of their tokens that are still to come, and
+            costs as many times as much.
         early_stop: end the search of a sentence once nothing better can come; it never changes the result.
 
     Raises:
@@ -38,7 +40,7 @@ class BeamSettings:
     length_penalty: float = 0.0
     coverage_penalty: float = 0.0
     constraints: Constraints = field(default_factory=Constraints)
-    required: Sequence[Sequence[int]] | None = None
+    required: Sequence[Sequence[Phrase]] | None = None
     early_stop: bool = True
 
     def __post_init__(self) -> None:

@@ -61,6 +61,11 @@ def require_range(key: str, value: float | None, low: float, high: float = float
         raise ConfigError(f"{key}={value:g} is out of range: it must be {bounds}")
 
 
+def names_in(text: str) -> tuple[str, ...]:
+    """The names in a setting that holds several, with commas between."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 @dataclass
 class LoopConfig:
     """How the loop walks through the data. Where several of steps, epochs and seconds are set, the first reached ends

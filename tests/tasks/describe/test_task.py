@@ -166,6 +166,26 @@ def test_a_search_and_a_draw_are_repeatable(words: Path):
     assert len(set(searching.predict(model, asked))) == 1
 
 
+def test_what_a_text_must_hold_and_must_not(words: Path):
+    def written(*settings: str) -> set[str]:
+        task, model = opened(words, "decode.maximum=6", *settings)
+        return set(task.predict(model, [[line("low")] * 8]))
+
+    for way in ("sample", "search"):
+        found = written(f"decode.way={way}", "decode.minimum=4", "decode.forbidden=a,c")
+        assert all(len(text) >= 4 and set(text) <= set("bd") for text in found), found
+    found = written("decode.way=search", "decode.required=dca,bb")
+    assert all("dca" in text and "bb" in text for text in found), found
+    for settings, said in (
+        (["decode.required=ab"], "decode.required is for texts that are searched for"),
+        (["decode.minimum=7"], "decode.minimum=7 is more than the 6 symbols"),
+        (["decode.way=search", "decode.required=ax"], r"decode.required: the model writes no 'x' .in 'ax'"),
+        (["decode.forbidden=ab"], "'ab' is 2 symbols"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            written(*settings)
+
+
 def test_a_run_folder_keeps_what_is_needed(words: Path, tmp_path: Path):
     task, _ = opened(words)
     task.save(tmp_path)

@@ -208,6 +208,36 @@ def test_nbest_attention_and_symbols(learnt):
         list(without[0].predict(without[1], lines("one"), ["attention"]))
 
 
+def test_what_a_translation_must_hold_and_must_not(learnt):
+    task, model = learnt
+
+    def translated(*words: str, text: str = "four, nine.", options: tuple[str, ...] = ()) -> str:
+        task.config.decode = build_config(TranslateConfig, {}, words).decode
+        try:
+            return next(iter(task.predict(model, lines(text), options)))
+        finally:
+            task.config.decode = before
+
+    before = task.config.decode
+    for beam in (1, 3):
+        width = f"decode.beam={beam}"
+        assert translated(width) == "neun, vier."
+        assert not {"neun", "vier"} & set(translated(width, "decode.forbidden=neun,vier").replace(",", ".").split("."))
+        assert len(task.sides.target.tokenizer.cut(translated(width, "decode.minimum=7"))) >= 7
+        assert "acht." in translated(width, "decode.required=acht.")
+        both = translated(width, "decode.required=drei,acht.")
+        assert "drei" in both and "acht." in both
+        found = translated(width, text="four, nine.\tacht, eins\tzwei", options=("required",))
+        assert "acht, eins" in found and "zwei" in found
+    for words, text, said in (
+        (["decode.forbidden=nuen"], "one", "decode.forbidden: the model writes no 'nuen'; did you mean 'neun'"),
+        (["decode.minimum=40"], "one", "decode.minimum=40 is more than the 22 symbols that decode.maximum allows"),
+        ([], "one\tzehn", "in, line 1: the model writes no 'zehn'"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            translated(*words, text=text, options=("required",))
+
+
 def settings_path(task: Translation) -> str:
     return task.config.data
 

@@ -15,6 +15,7 @@ from recurra.tasks.config import (
     require_range,
     setting,
 )
+from recurra.tasks.wording import WordingConfig
 
 SCORES = ("additive", "dot", "general", "concat", "scaled")
 
@@ -91,7 +92,7 @@ class TextConfig:
 
 
 @dataclass
-class DecodeConfig:
+class DecodeConfig(WordingConfig):
     """How texts are written by a trained model, which can be set anew each time it is used."""
 
     way: str = setting(
@@ -107,6 +108,7 @@ class DecodeConfig:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_choice("decode.way", self.way, ("auto", "sample", "search"))
         for name in ("beam", "maximum", "draws"):
             require_range(f"decode.{name}", getattr(self, name), 1)

@@ -66,10 +66,10 @@ class Alphabet:
         level = config.text.level
         if level == "auto":
             level = "char" if data.kind == "class" else "word"
-        cut = [_cut(text, level, config) for text in data.texts or []]
-        known = Symbols.build((symbol for one in cut for symbol in one), config.text.minimum_count).names
+        texts = [cut(text, level, config) for text in data.texts or []]
+        known = Symbols.build((symbol for one in texts for symbol in one), config.text.minimum_count).names
         symbols = [*_SPECIAL, *(name for name in known if name not in _SPECIAL)]
-        return cls(data.kind, size, classes, data.columns, level, symbols, 0, max(map(len, cut)))
+        return cls(data.kind, size, classes, data.columns, level, symbols, 0, max(map(len, texts)))
 
     def save(self, run_dir: str | Path) -> None:
         """Write it into a run folder. Raises OSError."""
@@ -86,7 +86,7 @@ class Alphabet:
 
     def numbers(self, text: str, config: DescribeConfig) -> np.ndarray:
         """The numbers of a text's symbols and of its end, int64 [T]; those never met are `<unk>`."""
-        return np.append(Symbols(self.symbols).encode(_cut(text, self.level, config)), END)
+        return np.append(Symbols(self.symbols).encode(cut(text, self.level, config)), END)
 
     def text(self, numbers: Sequence[int]) -> str:
         """The text of symbols."""
@@ -111,7 +111,8 @@ def normal(text: str, config: DescribeConfig) -> str:
     return text.lower() if config.text.lowercase else text
 
 
-def _cut(text: str, level: str, config: DescribeConfig) -> list[str]:
+def cut(text: str, level: str, config: DescribeConfig) -> list[str]:
+    """The symbols of a text."""
     text = normal(text, config)
     return text.split() if level == "word" else list(text)
 

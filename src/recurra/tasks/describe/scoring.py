@@ -71,7 +71,7 @@ def names(
     """
     classes, draws = alphabet.classes, config.decode.draws
     things = np.repeat(np.arange(len(classes)), draws)
-    drawn = [one.text for one in write(model, alphabet, config.decode, things, config.seed)]
+    drawn = [one.text for one in write(model, alphabet, config, things, config.seed)]
     fresh = np.array([text not in known for text in drawn])
     back = None if judge is None else np.array([classes[k] for k in things]) == _named(judge, drawn)
     measures: dict[str, float | Finding] = {
@@ -116,7 +116,7 @@ def sentences(
     said = {int(k): [] for k in there}
     for k, text in zip(data.of.tolist(), data.texts or [], strict=True):
         said[k].append(normal(text, config))
-    written = write(model, alphabet, config.decode, data.things[there], config.seed)
+    written = write(model, alphabet, config, data.things[there], config.seed)
     texts = dict(zip(there.tolist(), written, strict=True))
     order = np.random.default_rng(config.seed).permutation(there).tolist()
     pairs = [(texts[k].text, said[k]) for k in order]

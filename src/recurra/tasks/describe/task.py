@@ -191,7 +191,7 @@ class Describing(ExampleTask[_Data]):
             return ""
         things = self._data.validation.data
         some = np.unique(things.of)[:_SAMPLED]
-        texts = write(model, self.alphabet, self.config.decode, things.things[some], seed)
+        texts = write(model, self.alphabet, self.config, things.things[some], seed)
         return "\n".join(f"{things.names[k]}: {one.text}" for k, one in zip(some, texts, strict=True))
 
     # -- prediction --------------------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ class Describing(ExampleTask[_Data]):
             for one in values(model, self.alphabet, things, self.alphabet.steps):
                 yield " ".join(f"{value:.4g}" for value in one.reshape(-1))
         else:
-            yield from (one.text for one in write(model, self.alphabet, self.config.decode, things, seed))
+            yield from (one.text for one in write(model, self.alphabet, self.config, things, seed))
 
     @classmethod
     def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:

@@ -10,9 +10,10 @@ from recurra.decoding import BeamSettings, Constraints, Sampler, beam_search, sa
 from recurra.models import VectorToSequence
 from recurra.models.evaluation import evaluating
 from recurra.tasks.config import ConfigError
-from recurra.tasks.describe.config import DecodeConfig
+from recurra.tasks.describe.config import DecodeConfig, DescribeConfig
 from recurra.tasks.describe.data import END as _END
-from recurra.tasks.describe.data import START, Alphabet
+from recurra.tasks.describe.data import START, Alphabet, cut
+from recurra.tasks.wording import Wording, require_room
 
 _ROWS = 64  # things written of at once
 _NEVER = (0, START)  # symbols that no text has: the unknown one and the start
@@ -40,23 +41,32 @@ def samples(settings: DecodeConfig, kind: str) -> bool:
 
 @torch.no_grad()
 def write(
-    model: VectorToSequence, alphabet: Alphabet, settings: DecodeConfig, things: np.ndarray, seed: int
+    model: VectorToSequence, alphabet: Alphabet, config: DescribeConfig, things: np.ndarray, seed: int
 ) -> Iterator[Written]:
     """A text of each thing: of classes int64 [N], or of features [N, F] or [N, R, F].
 
     Raises:
-        ConfigError: `settings` are for texts, but the model writes values.
+        ConfigError: the model writes values, not texts; or the settings name a symbol that it does not
+            write, or contradict one another.
     """
     if alphabet.width:
         raise ConfigError("the model writes values, not texts; take `values`")
     device = next(model.parameters()).device
-    maximum, constraints = settings.maximum or alphabet.steps, Constraints(forbidden=_NEVER)
+    settings = config.decode
+    drawn, maximum = samples(settings, alphabet.kind), settings.maximum or alphabet.steps
+    wording = Wording(lambda text: cut(text, alphabet.level, config), alphabet.symbols)
+    required = wording.phrases(settings.required)
+    if required and drawn:
+        raise ConfigError("decode.required is for texts that are searched for: set decode.way=search as well")
+    require_room(maximum, settings.minimum, required)
+    forbidden = [*_NEVER, *wording.forbidden(settings.forbidden)]
+    constraints = Constraints(minimum=settings.minimum, forbidden=forbidden)
     generator = torch.Generator(device).manual_seed(seed)
     with evaluating(model):
         for begin in range(0, len(things), _ROWS):
             given = torch.from_numpy(things[begin : begin + _ROWS]).to(device)
             state, start = model.start(model.encode(given)), torch.full((len(given),), START, device=device)
-            if samples(settings, alphabet.kind):
+            if drawn:
                 found = sample_sequences(
                     model.step,
                     state,
@@ -75,6 +85,7 @@ def write(
                     size=settings.beam,
                     length_penalty=settings.length_penalty,
                     constraints=constraints,
+                    required=[required] * len(given) if required else None,
                 )
                 found = [best[0] for best in beam_search(model.step, model.select, state, start, beam)]
             for one in found:

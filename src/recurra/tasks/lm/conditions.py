@@ -10,8 +10,8 @@ from typing import Self
 
 from recurra.data import DataError, Document
 from recurra.equations import nearest
-from recurra.tasks.config import ConfigError
-from recurra.tasks.lm.config import ConditionConfig, names_in
+from recurra.tasks.config import ConfigError, names_in
+from recurra.tasks.lm.config import ConditionConfig
 
 CONDITIONS_FILE = "conditions.json"
 _FORMAT = "recurra conditions"

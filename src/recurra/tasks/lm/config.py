@@ -8,6 +8,7 @@ from recurra.tasks.config import (
     RecurrentConfig,
     SamplingConfig,
     TrainConfig,
+    names_in,
     require_choice,
     require_range,
     setting,
@@ -134,11 +135,6 @@ class ConditionConfig:
         for field_name in fields:
             if fields.count(field_name) > 1:
                 raise ConfigError(f"the field {field_name!r} is named twice among the conditions: one place is enough")
-
-
-def names_in(text: str) -> tuple[str, ...]:
-    """The names in a setting that holds several, with commas between."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 @dataclass

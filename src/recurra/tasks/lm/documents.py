@@ -27,13 +27,15 @@ from recurra.data import (
 from recurra.decoding import Sampler
 from recurra.layers import State
 from recurra.models import Condition, LanguageModel
+from recurra.tasks.config import names_in
 from recurra.tasks.findings import Finding, Table
 from recurra.tasks.lm.conditions import Conditions
-from recurra.tasks.lm.config import LanguageModellingConfig, names_in
+from recurra.tasks.lm.config import LanguageModellingConfig
 from recurra.tasks.lm.document_data import DocumentBatch, Documents, all_text, encode, lines_as_ids, lines_of_ids
 from recurra.tasks.lm.document_scoring import document_nats, start, static, written
 from recurra.tasks.lm.scoring import LineScore, exp
 from recurra.tasks.lm.task import SAMPLE_TEMPERATURE, LanguageModelling
+from recurra.tasks.lm.wording import WISHES
 
 _, _, _END = DOCUMENT_MARKS
 
@@ -65,7 +67,7 @@ class DocumentModelling(LanguageModelling):
         """A task with vocabulary and conditions, and with the documents where it is to be trained."""
         super().__init__(config, vocabulary)
         self.conditions = conditions
-        self.wishes = {name: f"the {name} that the text is written for" for name in conditions.fields}
+        self.wishes = {**WISHES, **{name: f"the {name} that the text is written for" for name in conditions.fields}}
         self._data = data
 
     # -- data --------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from recurra.tasks.base import Task, Use
 from recurra.tasks.lm.completion import Completion, completions
 from recurra.tasks.lm.config import LanguageModellingConfig
 from recurra.tasks.lm.scoring import LineScore, exp, line_nats, text_nats
+from recurra.tasks.lm.wording import WISHES, TextWording
 from recurra.tasks.recurrence import cell_options
 from recurra.tasks.sampling import build_sampling
 
@@ -59,6 +60,7 @@ class LanguageModelling(Task):
     name = "lm"
     Config: ClassVar[type] = LanguageModellingConfig
     config: LanguageModellingConfig
+    wishes: Mapping[str, str] = WISHES
 
     def __init__(self, config: LanguageModellingConfig, vocabulary: Vocabulary, text: _Text | None = None) -> None:
         """A task with a vocabulary, and with the text where it is to be trained; see `open` and `load`."""
@@ -256,7 +258,8 @@ class LanguageModelling(Task):
             DataError: the text cannot be read, or a line holds a symbol never seen in training.
         """
         if isinstance(source, str | Path):
-            lines = _lines_of(Corpus.open(source))
+            pieces = Corpus.open(source).pieces()
+            lines = ((line.number, line.text, str(line.file)) for piece in pieces for line in lines_of(piece))
         else:
             lines = ((number, line, "the lines") for number, line in enumerate(source, 1))
         while block := list(itertools.islice(lines, _LINES)):
@@ -294,20 +297,23 @@ class LanguageModelling(Task):
             length: symbols to write, characters or words; None: without end.
             sampler: how symbols are drawn; None: from the model's own probabilities.
             seed: the same seed gives the same text.
-            wishes: what a document is written for, by the names of `wishes`.
+            wishes: symbols that are `forbidden`, and what a document is written for, by the names of `wishes`.
 
         Yields:
             pieces of text; the prompt followed by all of them is the whole text.
 
         Raises:
-            ValueError: length is negative (at once).
+            ValueError: length is negative, or a wish is for searching, or names a symbol never seen (at once).
             DataError: the prompt holds a symbol never seen in training (at once).
         """
-        ids, state = self._begin(model, prompt, wishes or {})
+        forbidden, rest = TextWording(self.vocabulary).of_draws(wishes or {})
+        ids, state = self._begin(model, prompt, rest)
         device = model.output_bias.device
         generator = torch.Generator(device).manual_seed(seed)
         context = torch.from_numpy(ids).to(device)[None]
-        tokens = sample(model.decoder(), state, context, length=length, sampler=sampler, generator=generator)
+        tokens = sample(
+            model.decoder(), state, context, length=length, sampler=sampler, generator=generator, forbidden=forbidden
+        )
         return self._written(model, tokens, prompt)
 
     def complete(
@@ -320,17 +326,19 @@ class LanguageModelling(Task):
             prompt: the text to go on from, as for `generate`.
             search: how they are searched for; its end symbol becomes the task's. Of a text without line ends that is
                 none, and all are `search.maximum` symbols long.
-            wishes: as for `generate`.
+            wishes: as for `generate`; and the `minimum` of symbols, and what is `required`.
 
         Returns:
             at most `search.nbest`, the best first.
 
         Raises:
             DataError: the prompt holds a symbol never seen in training.
+            ConfigError: a wish cannot be had.
         """
-        context = self._begin(model, prompt, wishes or {})
+        search, rest = TextWording(self.vocabulary).of_search(replace(search, end=self._end), wishes or {})
+        context = self._begin(model, prompt, rest)
         write = functools.partial(self._written, model, prompt=prompt)
-        return completions(model, context, replace(search, end=self._end), write)
+        return completions(model, context, search, write)
 
     @property
     def _end(self) -> int | None:
@@ -383,12 +391,6 @@ def _of_documents() -> "type[LanguageModelling]":
     from recurra.tasks.lm.documents import DocumentModelling
 
     return DocumentModelling
-
-
-def _lines_of(corpus: Corpus) -> Iterator[tuple[int, str, str]]:
-    """Number, text and file of each line."""
-    for piece in corpus.pieces():
-        yield from ((line.number, line.text, str(line.file)) for line in lines_of(piece))
 
 
 def _common_word(samples: Sequence[str]) -> str | None:

@@ -13,6 +13,7 @@ from recurra.tasks.config import (
     require_range,
     setting,
 )
+from recurra.tasks.wording import WordingConfig
 
 CRITERIA = ("nats", "bleu", "chrf", "exact")
 BASELINES = ("none", "words", "commonest", "lead")
@@ -165,7 +166,7 @@ class LossConfig:
 
 
 @dataclass
-class DecodeConfig:
+class DecodeConfig(WordingConfig):
     """How a translation is searched for: may be set anew whenever a trained model is used."""
 
     beam: int = setting(5, "translations that are held at once; 1: greedy")
@@ -184,6 +185,7 @@ class DecodeConfig:
     weight_length: float = setting(0.0, "--rerank: what each symbol of the translation adds, in nats")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("beam", "nbest"):
             require_range(f"decode.{name}", getattr(self, name), 1)
         for name in ("alpha", "beta"):

@@ -16,6 +16,7 @@ from recurra.tasks.config import ConfigError
 from recurra.tasks.translate.config import DecodeConfig
 from recurra.tasks.translate.data import side_by_side
 from recurra.tasks.translate.sides import END, START, Sides
+from recurra.tasks.wording import Wording, require_room
 
 # Most sources searched for at once, and symbols of a translation that are allowed beside those for its source's.
 ROWS = 64
@@ -86,11 +87,23 @@ class Translator:
         return found
 
     @torch.no_grad()
-    def search(self, sources: Sequence[Sequence[str]], settings: DecodeConfig) -> list[list[Translation]]:
+    def search(
+        self,
+        sources: Sequence[Sequence[str]],
+        settings: DecodeConfig,
+        required: Sequence[Sequence[Sequence[int]]] | None = None,
+    ) -> list[list[Translation]]:
         """The best translations of each source, given by its symbols, the best first.
 
+        Args:
+            sources: symbols of each source.
+            settings: how they are searched for.
+            required: phrases that the translations of each source hold beside those that all do, as `phrase` gives
+                them; None: none.
+
         Raises:
-            ConfigError: the settings need attention, which the model has not, or contradict one another.
+            ConfigError: the settings need attention, which the model has not, name a symbol that it does not write, or
+                contradict one another.
         """
         attends = self.model.decoder.attention is not None
         if not attends and (settings.replace or settings.beta):
@@ -100,24 +113,35 @@ class Translator:
             raise ConfigError(
                 f"decode.nbest={settings.nbest} is more than decode.beam={settings.beam}: a beam holds no more"
             )
+        forbidden, wanted = self.wording.forbidden(settings.forbidden), self.wording.phrases(settings.required)
         read = [self.numbers(symbols) for symbols in sources]
         found: list[list[Translation]] = [[] for _ in sources]
         lengths = np.array([len(one) for one in read], dtype=np.int64)
         with evaluating(self.model):
             for rows in by_length(lengths, ROWS) if len(read) else ():
-                hypotheses = self._hypotheses([read[k] for k in rows], settings)
+                phrases = [[*wanted, *([] if required is None else required[k])] for k in rows]
+                hypotheses = self._hypotheses([read[k] for k in rows], settings, forbidden, phrases)
                 for k, ones in zip(map(int, rows), hypotheses, strict=True):
                     found[k] = [self._translation(sources[k], one, settings.replace) for one in ones]
         return found
 
-    def _hypotheses(self, read: list[np.ndarray], settings: DecodeConfig) -> list[list[Hypothesis]]:
+    @property
+    def wording(self) -> Wording:
+        """What finds the numbers of the words that translations must hold, or must not."""
+        return Wording(self.sides.target.tokenizer.cut, self.sides.target.symbols.names)
+
+    def _hypotheses(
+        self, read: list[np.ndarray], settings: DecodeConfig, forbidden: list[int], phrases: list[list[Sequence[int]]]
+    ) -> list[list[Hypothesis]]:
         model, device = self.model, next(self.model.parameters()).device
         inputs, lengths = pad(read)
         state = model.start(model.encode(inputs.to(device), lengths))
         start = torch.full((len(read),), START, device=device)
         maximum = [int(settings.maximum * (int(length) - 1)) + _SPARE for length in lengths]
-        constraints = Constraints(forbidden=[START])
-        if settings.beam == 1:
+        for most, required in zip(maximum, phrases, strict=True):
+            require_room(most, settings.minimum, required)
+        constraints = Constraints(minimum=settings.minimum, forbidden=[START, *forbidden])
+        if settings.beam == 1 and not any(phrases):
             ones = greedy(
                 model.step, state, start, end=END, maximum=maximum, select=model.select, constraints=constraints
             )
@@ -130,6 +154,7 @@ class Translator:
             length_penalty=settings.alpha,
             coverage_penalty=settings.beta,
             constraints=constraints,
+            required=phrases,
         )
         return beam_search(model.step, model.select, state, start, beam, lengths.to(device))
 

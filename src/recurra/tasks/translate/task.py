@@ -50,6 +50,7 @@ class Translation(ExampleTask[_Data]):
     options: ClassVar[dict[str, str]] = {
         "attention": "also print what was looked at for each symbol, as a table",
         "nbest": "print the best translations of each line: rank, score, log-probability and text, parted by tabs",
+        "required": "read behind each line, after tabs, words and phrases that its translation must hold",
         "rerank": "choose among them by a noisy channel: decode.reverse and decode.language name its two models",
         "symbols": "print each line, of the target language, cut into symbols: a text for a language model",
     }
@@ -235,7 +236,8 @@ class Translation(ExampleTask[_Data]):
         """The translation of each line, found as `decode` says; a blank line stays blank. See `options`.
 
         Raises:
-            ConfigError: `rerank` is asked for without its two models, or `attention` of a model without.
+            ConfigError: `rerank` is asked for without its two models, `attention` of a model without, or a phrase that
+                the model cannot write; that one with file and line.
         """
         translator, decode = self._translator(model), self.config.decode
         if "rerank" in options:
@@ -247,10 +249,15 @@ class Translation(ExampleTask[_Data]):
             if "symbols" in options:
                 yield from (" ".join(self.sides.target.tokenizer.cut(line.text)) for line in block)
                 continue
-            cut = [self.sides.source.tokenizer.cut(line.text) for line in block]
-            answers = iter(translator.search([symbols for symbols in cut if symbols], decode))
-            for line, symbols in zip(block, cut, strict=True):
-                yield from self._shown(line.text, next(answers), options) if symbols else [""]
+            texts, required = [line.text for line in block], None
+            if "required" in options:
+                texts, required = _parted(block, translator)
+            cut = [self.sides.source.tokenizer.cut(text) for text in texts]
+            there = [k for k, symbols in enumerate(cut) if symbols]
+            phrases = None if required is None else [required[k] for k in there]
+            answers = iter(translator.search([cut[k] for k in there], decode, phrases))
+            for text, symbols in zip(texts, cut, strict=True):
+                yield from self._shown(text, next(answers), options) if symbols else [""]
 
     def _shown(self, text: str, found: list[Found], options: Sequence[str]) -> Iterator[str]:
         if "rerank" in options:
@@ -273,3 +280,14 @@ class Translation(ExampleTask[_Data]):
             Use("look", "See what it looks at for each symbol.", f"recurra predict {run} FILE --attention"),
             Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {run}"),
         ]
+
+
+def _parted(block: Sequence[Line], translator: Translator) -> tuple[list[str], list[list[list[int]]]]:
+    """The text of each line up to its first tab, and the phrases behind it. Raises ConfigError."""
+    texts, required = [], []
+    for line in block:
+        text, *phrases = line.text.split("\t")
+        place = f"{line.file}, line {line.number}"
+        texts.append(text)
+        required.append([translator.wording.phrase(one, place) for one in phrases if one.strip()])
+    return texts, required
