@@ -45,6 +45,13 @@ def test_from_two_files_to_a_choice_by_the_noisy_channel(command, pairs: Path, t
     assert status == 0 and [len(words) for words in answers] == [2, 0, 2], err
     assert {word for words in answers for word in words} <= set(GERMAN)
 
+    for name, begins in (("seen.svg", "<svg xmlns="), ("seen.html", "<!doctype html>"), ("new.de.txt", answers[0][0])):
+        status, out, err = command("predict", translator, "new.txt", "--attention", "--out", name)
+        assert (status, out) == (0, ""), err
+        written = (pairs / name).read_text()
+        assert written.startswith(begins) and all(word in written for word in answers[0]), written
+    assert command("predict", translator, "new.txt", "--out", "new.npz")[0] == 2
+
     back = (*SMALL, "model.hidden=24", "train.epochs=10", "score.sentences=0", "run=back")
     assert command("train", "translate", "de.txt,en.txt", *back)[0] == 0
     status, out, err = command("predict", translator, "de.txt", "--symbols")

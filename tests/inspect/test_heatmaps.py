@@ -1,6 +1,7 @@
 from xml.etree import ElementTree
 
-from recurra.inspect.heatmaps import draw
+from recurra.inspect.heatmaps import document, draw
+from recurra.tasks.findings import Heatmap
 
 
 def cells(svg: str) -> list[ElementTree.Element]:
@@ -39,3 +40,20 @@ def test_wide_letters_have_room():
 
     assert box(["睡觉"], ["a"]) == box(["abcd"], ["a"])
     assert box(["a"], ["睡觉"]) == box(["a"], ["abcd"])
+
+
+def test_a_file_of_its_own_holds_all_pictures_one_below_the_other():
+    pictures = [
+        Heatmap("ein <Hund>", "→ a dog", ["a", "dog"], ["ein", "Hund", "∎"], [[0.9, 0.1, 0.0], [0.0, 1.0, 0.0]]),
+        Heatmap("nichts", "", [], [], []),
+        Heatmap("睡觉" * 30, "", ["sleeps"], ["睡觉"], [[1.0]]),
+    ]
+    svg = ElementTree.fromstring(document(pictures))
+    space = "{http://www.w3.org/2000/svg}"
+    titles = [text for text in svg.iter(f"{space}text") if text.get("class") == "title"]
+    assert [text.text for text in titles] == [one.title for one in pictures]
+    places = [float(text.get("y")) for text in titles]
+    assert places == sorted(places) and places[1] - places[0] > 60
+    groups = list(svg.iter(f"{space}g"))
+    assert len(groups) == 2 and [len(list(one.iter(f"{space}title"))) for one in groups] == [3, 1]
+    assert float(svg.get("width")) > 60 * 2 * 7 and float(svg.get("height")) > places[-1]

@@ -74,6 +74,7 @@ def predict(
     run: Path,
     /,
     *words: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    out: Path | None = None,
     device: str = "auto",
     cell: str | None = None,
 ) -> None:
@@ -85,6 +86,8 @@ def predict(
 
     recurra predict RUN FILE --explain: a classifier: also how much each symbol moved the decision
 
+    recurra predict RUN FILE --attention --out alignment.svg: a translator: what was looked at, as a picture
+
     Parameters
     ----------
     run
@@ -92,12 +95,17 @@ def predict(
     words
         The file, or - for the standard input; options of the model's task, such as --explain; settings of use as
         key=value, such as decode.beam=1.
+    out
+        File to write the answers to, such as answers.txt, or pictures of them, such as alignment.svg or alignment.html;
+        the terminal if not given.
     device
         cpu, cuda, cuda:1, …; auto: cuda where there is one.
     cell
         Where the model's cell is of your own: the file to run for it, as mycell.py:mycell.
     """
     from recurra.data import line_blocks, read_stream
+    from recurra.inspect import ENDINGS, picture_file
+    from recurra.training.files import replace_file
 
     options = [word.removeprefix("--") for word in words if word.startswith("--")]
     files, values = _parted([word for word in words if not word.startswith("--")])
@@ -106,8 +114,13 @@ def predict(
     _end_quietly_when_nobody_reads()
     typed = not files or files[0] == "-"
     source = line_blocks(read_stream(sys.stdin.buffer, "the standard input")) if typed else Path(files[0])
-    for answer in task.predict(model, source, options):
-        print(answer, flush=typed)
+    if out is None:
+        for answer in task.predict(model, source, options):
+            print(answer, flush=typed)
+    elif out.suffix in ENDINGS:
+        replace_file(out, picture_file(task.pictures(model, source, options), out))
+    else:
+        replace_file(out, task.predicted(model, source, options, out))
 
 
 def score(run: Path, file: Path, /, *, device: str = "auto", cell: str | None = None) -> None:

@@ -7,18 +7,56 @@ from collections.abc import Sequence
 from html import escape
 
 from recurra.data.letters import width_of
+from recurra.tasks.findings import Heatmap
 
 _WIDE = 970  # pixels of a panel that takes the page
 _SIGN = 6.6  # pixels of a sign of a label; of one as wide as two, such as a Chinese one, twice as many
 _LINE = 14.0  # pixels of a row that has a label
 _MANY = 24  # so many rows are drawn flat, and only some of their labels
 _FAINT = 0.02  # values below leave no trace
+# Of a file of its own: pixels of a line above a picture and, in bold, of a sign; the colours of a report; its ground.
+_HEAD, _WIDE_SIGN = 18.0, 7.4
+_STYLE = (
+    "<style>text { font: 11px system-ui, sans-serif; fill: #667079; } rect { fill: #d9541e; } "
+    ".title { font-size: 13.5px; font-weight: 600; fill: #1d2125; } .note { font-size: 12.5px; } "
+    ".ground { fill: #f4f2ed; } .paper { fill: #fff; }</style>"
+)
+_PAPER = "M0 0H9999V99999H0Z"
 
 
 def draw(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]]) -> str:
     """One `<svg>` of `values` [rows, columns], each 0 to 1, the first row at the top; an empty text of no values."""
     if not rows or not columns:
         return ""
+    width, height, inner = _drawn(rows, columns, values)
+    size = f'viewBox="0 0 {width:.0f} {height:.0f}" style="width:{width:.0f}px"'
+    return f'<svg class="heatmap" {size} role="img">{inner}</svg>'
+
+
+def document(pictures: Sequence[Heatmap]) -> str:
+    """An SVG file of pictures, one below the other, each with its title and its note above it.
+
+    It brings its own colours, dark on white, and needs nothing beside it.
+    """
+    parts, top, widest = [], 12.0, 0.0
+    for one in pictures:
+        for kind, text in (("title", one.title), ("note", one.note)):
+            if text:
+                top += _HEAD
+                parts.append(f'<text class="{kind}" x="12" y="{top:.0f}">{escape(text)}</text>')
+                widest = max(widest, _WIDE_SIGN * width_of(text))
+        if one.rows and one.columns:
+            width, height, inner = _drawn(one.rows, one.columns, one.values)
+            parts.append(f'<g transform="translate(12 {top + 6:.0f})">{inner}</g>')
+            top, widest = top + 6 + height, max(widest, width)
+        top += 16
+    size = f'width="{widest + 24:.0f}" height="{top:.0f}"'
+    body = "".join(parts)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{_STYLE}<path class="paper" d="{_PAPER}"/>{body}</svg>\n'
+
+
+def _drawn(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]]) -> tuple[float, float, str]:
+    """Width and height of a picture in pixels, and what is in it."""
     left, top = _SIGN * max(map(width_of, rows)) + 8, _SIGN * max(map(width_of, columns)) + 8
     width = min(22.0, (_WIDE - left) / len(columns))
     height = _LINE if len(rows) <= _MANY else 8.0
@@ -34,8 +72,7 @@ def draw(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[
             at = _place(left + start * width, top + k * height, (end - start) * width, height)
             reading = escape(f"{name}, {columns[start] or start}: {value:.2f}")
             parts.append(f'<rect {at} opacity="{value:.2f}"><title>{reading}</title></rect>')
-    size = f'viewBox="0 0 {right + 2:.0f} {bottom + 2:.0f}" style="width:{right + 2:.0f}px"'
-    return f'<svg class="heatmap" {size} role="img">{"".join(parts)}</svg>'
+    return right + 2, bottom + 2, "".join(parts)
 
 
 def _runs(row: Sequence[float]) -> list[tuple[int, int, float]]:

@@ -172,6 +172,30 @@ class Task(ABC):
         known = "; ".join(use.command for use in self.uses("RUN", "DATA"))
         raise ConfigError(f"a model of the task {self.name} does not answer line by line; try: {known}")
 
+    def pictures(
+        self, model: nn.Module, source: Path | Iterable[Sequence[Line]], options: Sequence[str] = ()
+    ) -> list[Finding]:
+        """What the model says to each line or example of `source`, drawn; arguments as for `predict`.
+
+        Raises:
+            ValueError: the task has no pictures of what its models say, or the source does not fit the model.
+        """
+        raise ConfigError(f"there are no pictures of what a model of the task {self.name} says: leave out --out")
+
+    def predicted(
+        self, model: nn.Module, source: Path | Iterable[Sequence[Line]], options: Sequence[str], path: Path
+    ) -> bytes:
+        """The file at `path` that is to hold what the model says, as for `predict`; its kind is told by its name.
+
+        Raises:
+            ValueError: the task writes no such file, or the source does not fit the model.
+        """
+        if path.suffix != ".txt":
+            raise ConfigError(
+                f"--out {path}: a model of the task {self.name} writes lines of text, to a .txt file"
+            )
+        return "".join(f"{line}\n" for line in self.predict(model, source, options)).encode()
+
     def companions(self) -> Mapping[str, str]:
         """Run folders of other models that the settings name for this one's use, each by the key of its setting."""
         return {}

@@ -203,9 +203,16 @@ def test_nbest_attention_and_symbols(learnt):
     table = list(task.predict(model, lines("four, nine."), ["attention"]))
     assert table[0] == "neun, vier." and table[1].startswith("neun │") and table[5].split() == ["f", "￭", "n", "￭", "∎"]
     assert list(task.predict(model, lines("neun, vier."), ["symbols"])) == ["neun ￭, vier ￭."]
+    (picture,) = task.pictures(model, lines("four, nine.", " "))
+    assert (picture.title, picture.note, list(picture.columns)) == (
+        "four, nine.", "neun, vier.", ["four", "￭,", "nine", "￭.", "∎"]
+    )  # fmt: skip
+    assert picture.values[0][2] == max(picture.values[0])  # neun looks at nine
     without = opened(settings_path(task), "attention.score=none")
     with pytest.raises(ConfigError, match="trained without"):
         list(without[0].predict(without[1], lines("one"), ["attention"]))
+    with pytest.raises(ConfigError, match="trained without"):
+        without[0].pictures(without[1], lines("one"))
 
 
 def test_what_a_translation_must_hold_and_must_not(learnt):

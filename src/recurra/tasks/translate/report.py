@@ -115,14 +115,14 @@ def alignments(found: Sequence[Translation], count: int = _SHOWN) -> list[Heatma
     if not fit:
         return []
     chosen = np.unique(np.linspace(0, len(fit) - 1, count).astype(int)).tolist()
-    return [_picture(fit[k], number) for number, k in enumerate(chosen, 1)]
-
-
-def _picture(found: Translation, number: int) -> Heatmap:
-    weights = [] if found.attention is None else found.attention.round(3).tolist()
-    columns = [*found.source, END_SIGN]
     note = f"rows: what was written; columns: what it looked at, {END_SIGN} being the end"
-    return Heatmap(f"Alignment {number}", note if number == 1 else "", found.symbols, columns, weights)
+    return [picture(fit[k], f"Alignment {n}", note if n == 1 else "") for n, k in enumerate(chosen, 1)]
+
+
+def picture(found: Translation, title: str, note: str) -> Heatmap:
+    """What was looked at for each symbol of a translation."""
+    weights = [] if found.attention is None else found.attention.round(3).tolist()
+    return Heatmap(title, note, found.symbols, [*found.source, END_SIGN], weights)
 
 
 def _overlap(found: Sequence[str], wanted: Sequence[str]) -> float:

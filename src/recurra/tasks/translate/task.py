@@ -21,7 +21,7 @@ from recurra.tasks.translate.config import TranslateConfig
 from recurra.tasks.translate.data import Examples, PairBatch, parts, read
 from recurra.tasks.translate.measures import INSTALL, Corpus
 from recurra.tasks.translate.model import build, require_own
-from recurra.tasks.translate.report import References, alignments, by_source_length, extremes, signatures
+from recurra.tasks.translate.report import References, alignments, by_source_length, extremes, picture, signatures
 from recurra.tasks.translate.scoring import baseline, figures, loss, timed
 from recurra.tasks.translate.search import Translation as Found
 from recurra.tasks.translate.search import Translator
@@ -239,15 +239,35 @@ class Translation(ExampleTask[_Data]):
             ConfigError: `rerank` is asked for without its two models, `attention` of a model without, or a phrase that
                 the model cannot write; that one with file and line.
         """
+        for text, found in self._found(model, source, options):
+            yield from self._shown(found, options) if found else [text]
+
+    def pictures(
+        self, model: EncoderDecoder, source: Path | Iterable[Sequence[Line]], options: Sequence[str] = ()
+    ) -> list[Finding]:
+        """What was looked at for each symbol of the translation of each line.
+
+        Raises:
+            ConfigError: the model was trained without attention; or as `predict`.
+        """
+        found = self._found(model, source, [*options, "attention"])
+        return [picture(ones[0], text, ones[0].text) for text, ones in found if ones]
+
+    def _found(
+        self, model: EncoderDecoder, source: Path | Iterable[Sequence[Line]], options: Sequence[str]
+    ) -> Iterator[tuple[str, list[Found]]]:
+        """The text of each line and its translations, the best first; none of a blank one.
+
+        With `symbols`, the text is the line cut into those of the target, and there are no translations.
+        """
         translator, decode = self._translator(model), self.config.decode
         if "rerank" in options:
             self._channel.require_whole()
         if "attention" in options and self.config.attention.score == "none":
             raise ConfigError("--attention: this model was trained without (attention.score=none)")
-        blocks = line_blocks(read_pieces(source)) if isinstance(source, Path) else source
-        for block in blocks:
+        for block in line_blocks(read_pieces(source)) if isinstance(source, Path) else source:
             if "symbols" in options:
-                yield from (" ".join(self.sides.target.tokenizer.cut(line.text)) for line in block)
+                yield from ((" ".join(self.sides.target.tokenizer.cut(line.text)), []) for line in block)
                 continue
             texts, required = [line.text for line in block], None
             if "required" in options:
@@ -257,11 +277,14 @@ class Translation(ExampleTask[_Data]):
             phrases = None if required is None else [required[k] for k in there]
             answers = iter(translator.search([cut[k] for k in there], decode, phrases))
             for text, symbols in zip(texts, cut, strict=True):
-                yield from self._shown(text, next(answers), options) if symbols else [""]
+                if not symbols:
+                    yield "", []
+                elif "rerank" in options:
+                    yield text, self._channel.order(text, next(answers), decode)
+                else:
+                    yield text, next(answers)
 
-    def _shown(self, text: str, found: list[Found], options: Sequence[str]) -> Iterator[str]:
-        if "rerank" in options:
-            found = self._channel.order(text, found, self.config.decode)
+    def _shown(self, found: list[Found], options: Sequence[str]) -> Iterator[str]:
         if "nbest" in options:
             yield from ranked(found)
         else:
