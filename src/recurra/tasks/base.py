@@ -191,9 +191,7 @@ class Task(ABC):
             ValueError: the task writes no such file, or the source does not fit the model.
         """
         if path.suffix != ".txt":
-            raise ConfigError(
-                f"--out {path}: a model of the task {self.name} writes lines of text, to a .txt file"
-            )
+            raise ConfigError(f"--out {path}: a model of the task {self.name} writes lines of text, to a .txt file")
         return "".join(f"{line}\n" for line in self.predict(model, source, options)).encode()
 
     def companions(self) -> Mapping[str, str]:
