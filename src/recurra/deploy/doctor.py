@@ -135,7 +135,7 @@ def _pointer(array: NDArray[np.float32]):
 
 def _native_rates(kernels: library.Kernels, cores: int) -> tuple[Rate, ...]:
     def peak() -> float:
-        return kernels.burn(300, _pointer(_aligned(16, 0.5)))
+        return kernels.burn(20_000, _pointer(_aligned(16, 0.5)))
 
     weights = _pointer(_aligned(kernels.packed_size(_DEPTH, _COLUMNS), 0.01))
 
