@@ -31,7 +31,7 @@ class TorchLSTM(nn.Module):
         super().__init__()
         self.lstm = nn.LSTM(inputs, hidden, layers, dropout=dropout, batch_first=True)
 
-    def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def forward(self, x: Tensor, state: Any, lengths: None = None, *, static: None = None) -> tuple[Tensor, Any]:
         return self.lstm(x, state)
 
 
