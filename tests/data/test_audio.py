@@ -93,9 +93,15 @@ def test_sound_that_cannot_be_used_is_named(tmp_path):
     (tmp_path / "b_1.wav").write_bytes(b"RIFF and so on")
     with pytest.raises(DataError, match=r"b_1\.wav is no wav file"):
         read_audio(tmp_path, Mel())
+    (tmp_path / "b_1.wav").write_bytes(b"")
+    with pytest.raises(DataError, match=r"b_1\.wav is no wav file .*it ends too soon"):
+        read_audio(tmp_path, Mel())
+    (tmp_path / "b_1.wav").write_bytes(wav(tone(300))[:-3])
+    with pytest.raises(DataError, match=r"b_1\.wav is cut off in the middle of a sample"):
+        read_audio(tmp_path, Mel())
     (tmp_path / "b_1.wav").write_bytes(wav(np.zeros(0)))
     with pytest.raises(DataError, match=r"b_1\.wav holds no sound"):
         read_audio(tmp_path, Mel())
     (tmp_path / "x.tar.gz").write_bytes(b"no archive")
-    with pytest.raises(DataError, match="tar archive"):
+    with pytest.raises(DataError, match=r"^.*tar archive \(.*\): fetch or pack it anew$"):
         read_audio(tmp_path / "x.tar.gz", Mel())

@@ -25,6 +25,19 @@ def test_a_table_may_be_parted_by_tabs_commas_or_the_first_blank(tmp_path):
     assert pairs(packed) == expected
 
 
+def test_a_csv_file_of_another_country_is_parted_by_semicolons(tmp_path):
+    path = write(tmp_path / "a.csv", 'label;text\ngood;"fine; old, too"\n')
+    assert pairs(path) == [("good", "fine; old, too", 2)]
+    path = write(tmp_path / "b.csv", "good;fine, old\n")
+    assert pairs(path, separator="semicolon") == [("good", "fine, old", 1)]
+
+
+def test_blank_lines_may_come_first_and_a_cell_may_be_long(tmp_path):
+    long = "word " * 40_000
+    assert pairs(write(tmp_path / "a.csv", f'\n\ngood,"{long}"\n')) == [("good", long.strip(), 3)]
+    assert pairs(write(tmp_path / "a.tsv", f"\ngood\t{long}\n")) == [("good", long.strip(), 2)]
+
+
 def test_columns_are_found_by_the_names_in_the_first_line(tmp_path):
     path = write(tmp_path / "a.csv", "id,text,label\n1,fine,good\n2,dull,bad\n")
     assert pairs(path) == [("good", "fine", 2), ("bad", "dull", 3)]
@@ -48,7 +61,13 @@ def test_a_folder_has_a_file_for_each_label(tmp_path):
         ("a.csv", "good,fine\nbad\n", r"a\.csv, line 2: 1 columns"),
         ("a.tsv", "good\tfine\n\tdull\n", r"a\.tsv, line 2: the label is empty"),
         ("a.tsv", "", "is empty"),
+        ("a.tsv", "\n \n", "is empty"),
         ("a.tsv", "good\t \n", "holds no labelled text"),
+        ("a.csv", "id,words,stars\n1,fine,5\n", r"line 1: 3 columns .*text\.label_column and text\.text_column"),
+        ("a.tsv", "sentence\tlabel\nfine\t1\n", r"no column 'text': its first line names sentence, label"),
+        ("a.csv", 'good,fine\nbad,"dull\ngood,fine\n', r"a\.csv, line 2: a quoted cell begins in this row"),
+        ("a.csv", 'good,fine\n\nbad,"dull" and "long"\n', r"a\.csv, line 3: a quoted cell"),
+        ("a.csv", 'good,"fine\nfilm"\nbad,"dull\nfilm",2\n', r"a\.csv, line 3: 3 columns"),
     ],
 )
 def test_bad_tables_are_named_with_file_and_line(tmp_path, name, text, message):

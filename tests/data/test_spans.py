@@ -1,6 +1,6 @@
 import pytest
 
-from recurra.data.spans import Scheme, Span, detect, segment_tags
+from recurra.data.spans import Scheme, Span, detect, segment_tags, stray
 
 BIO = ("O", "B-per", "I-per", "B-loc", "I-loc")
 BMES = ("B", "M", "E", "S")
@@ -23,6 +23,22 @@ BMES = ("B", "M", "E", "S")
 def test_a_scheme_is_known_by_its_tags(tags, name):
     scheme = detect(tags)
     assert (scheme.name if scheme else None) == name
+
+
+@pytest.mark.parametrize(
+    ("tags", "tag"),
+    [
+        ((*BIO, "B_per"), "B_per"),
+        ((*BIO, "o"), "o"),
+        (("B-x", "E-x", "S-x", "noun"), "noun"),
+        (BIO, None),
+        (BMES, None),
+        (("B-x", "noun"), None),
+        (("S", "NP", "VP"), None),
+    ],
+)
+def test_a_tag_of_no_form_among_those_of_a_scheme_is_found(tags, tag):
+    assert stray(tags) == tag
 
 
 def spans(scheme, tags, text):

@@ -40,7 +40,7 @@ def test_conllu_has_the_words_that_are_tagged(tmp_path):
     path.write_bytes(gzip.compress(CONLLU.encode()))
     assert read(path) == [(("Do", "n't", "go"), ("AUX", "PART", "VERB")), (("Yes",), ("INTJ",))]
     assert read(path, "auto", 1, "xpos")[1] == (("Yes",), ("UH",))
-    with pytest.raises(DataError, match="'upo' is no column of CoNLL-U"):
+    with pytest.raises(DataError, match=r"tokens\.tag_column='upo' is no column of CoNLL-U"):
         read(path, "auto", 1, "upo")
 
 
@@ -60,9 +60,13 @@ def test_how_a_file_is_written_is_found_or_said(tmp_path):
 
 def test_what_is_wrong_is_said_with_its_line(tmp_path):
     for text, columns, said in (
-        ("a\tX\nb\n", ("columns",), "line 2: 1 columns where 2 are expected"),
+        ("a\tX\nb\n", ("columns",), r"line 2: 1 columns where 2 are expected; .*tokens\.format"),
         ("a\nb\n", ("columns",), "line 1: a token without a tag"),
-        ("a\tX\n", ("auto", 1, "5"), "line 1 has 2 columns, none of the number 5"),
+        (
+            "a\tX\n",
+            ("auto", 1, "5"),
+            r"line 1 has 2 columns, none of the number 5: set tokens\.column and tokens\.tag_column",
+        ),
         ("a\tX\n", ("auto", 1, "upos"), "have no names; give the number"),
         ("a\tX\n\nb\t \n", (), "line 3: the tag is empty"),
         ("\n\n", (), "holds no sentence"),

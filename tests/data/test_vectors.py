@@ -27,6 +27,10 @@ def test_sequences_of_one_length_and_of_several(tmp_path):
     assert read_vectors(tmp_path / "a.npz", width=3).sequences[1].tolist() == [[6, 7, 8], [9, 10, 11]]
 
 
+def test_labels_in_bytes_are_texts(tmp_path):
+    assert read_vectors(save(tmp_path / "a.npz", x=np.ones((1, 2, 1)), y=np.array([b"up"]))).labels == ["up"]
+
+
 def write_idx(path: Path, values: np.ndarray) -> Path:
     head = struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
     path.write_bytes(gzip.compress(head + values.astype(np.uint8).tobytes()))
@@ -51,7 +55,11 @@ def test_images_of_the_idx_format_are_rows_from_0_to_1(tmp_path):
         ({"x": np.ones((5, 2)), "lengths": np.array([2, 2])}, r"sum up to ΣT"),
         ({"x": np.ones((5, 2)), "lengths": np.array([5, 0])}, r"at least 1"),
         ({"x": np.ones((2, 3, 4)), "y": np.arange(3)}, "3 labels for the 2 sequences"),
-        ({"x": np.array([[["a"]]])}, "expected numbers"),
+        ({"x": np.ones((2, 3, 4)), "y": np.ones((2, 1))}, r"labels in .* have the shape \[2, 1\]: expected \[N\]"),
+        ({"x": np.ones((2, 3, 4)), "y": np.array([1, np.nan])}, "label 1 is nan"),
+        ({"x": np.ones((5, 2)), "lengths": np.array([2.0, 3.0])}, "`lengths` .* of type float64: expected whole"),
+        ({"x": np.array([[["a"]]])}, "expected real numbers"),
+        ({"x": np.array([[[1j]]])}, "expected real numbers"),
         ({"x": np.array([[[1.0], [np.nan]]])}, "sequence 0, step 1 holds a number that is not finite"),
         ({"x": np.array([{"a": 1}], dtype=object)}, "cannot be read as a NumPy file"),
     ],
@@ -65,10 +73,18 @@ def test_damaged_files_are_named(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"PK nothing")
     (tmp_path / "x-idx3-ubyte").write_bytes(b"\0\0\x08\x01\0\0\0\x09abc")
     (tmp_path / "y-idx3-ubyte").write_bytes(b"what")
+    (tmp_path / "z-idx3-ubyte").write_bytes(b"\0\0\x08\x03\0\0")
+    (tmp_path / "lines.npz").write_bytes(b"some lines\nof text\n")
+    packed = bytearray(gzip.compress(bytes(range(256)) * 9))
+    packed[20] ^= 255
+    (tmp_path / "w-idx3-ubyte.gz").write_bytes(packed)
     for name, message in (
         ("a.npz", "cannot be read as a NumPy file"),
         ("x-idx3-ubyte", "promises 9 values, it holds 3"),
         ("y-idx3-ubyte", "is no IDX file"),
+        ("z-idx3-ubyte", "is cut off in its head"),
+        ("w-idx3-ubyte.gz", "cannot be read"),
+        ("lines.npz", "is no NumPy file: expected one that numpy.save"),
         ("absent.npy", "there is no file"),
     ):
         with pytest.raises(DataError, match=message):

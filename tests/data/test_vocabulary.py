@@ -34,6 +34,13 @@ def test_words_come_back(lines):
         assert (vocabulary.encode_lines(text[:-1]) == ids).all()
 
 
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))), st.sampled_from(["char", "word"]))
+def test_many_texts_are_read_as_each_alone(many, level):
+    vocabulary = build_vocabulary(level, ["a b\n", *many[::2]], unknown=True)
+    together = vocabulary.encode_each(many)
+    assert [ids.tolist() for ids in together] == [vocabulary.encode(text).tolist() for text in many]
+
+
 @given(st.lists(texts, min_size=1))
 def test_pieces_give_the_vocabulary_of_the_whole(pieces):
     assert CharacterVocabulary.build(pieces) == CharacterVocabulary.build(["".join(pieces)])

@@ -19,7 +19,7 @@ from recurra.data.pitches import KEYS, frame_of, name_of, text_of
 from recurra.data.rhymes import read_rhymes, rhymed
 from recurra.data.rolls import Collection, Roll, read_rolls
 from recurra.data.series import Reading, RowReader, Series, collect, in_time, read_series
-from recurra.data.spans import Scheme, Span, detect
+from recurra.data.spans import Scheme, Span, detect, stray
 from recurra.data.split import split
 from recurra.data.stream import NO_TARGET, Batch, TextStream
 from recurra.data.symbols import Symbols
@@ -141,5 +141,6 @@ __all__ = [
     "rhymed",
     "sentences_of",
     "split",
+    "stray",
     "text_of",
 ]

@@ -3,6 +3,7 @@
 import io
 import tarfile
 import wave
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ def read_audio(path: Path, mel: Mel) -> VectorSet:
     if len(rates) > 1:
         (one, first), (other, second), *_ = rates.items()
         raise DataError(f"{path}: {first} has {one} samples a second, but {second} {other}: convert them to one rate")
-    return VectorSet(sequences, labels, names)
+    return VectorSet(sequences, labels, names, next(iter(rates)))
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -112,8 +113,9 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
                     file = archive.extractfile(members[name])
                     if file is not None:
                         yield str(Path(*Path(name).parts[1:])) if cut else name, file.read()
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise DataError(f"{path} cannot be read as a tar archive: {error}") from error
+        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+            why = str(error).partition("\n")[0].rstrip(":")
+            raise DataError(f"{path} cannot be read as a tar archive ({why}): fetch or pack it anew") from error
 
 
 def _samples(content: bytes, name: str) -> tuple[np.ndarray, int]:
@@ -123,7 +125,10 @@ def _samples(content: bytes, name: str) -> tuple[np.ndarray, int]:
             width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
             data = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise DataError(f"{name} is no wav file of uncompressed sound ({error}): convert it to 16-bit PCM") from error
+        why = str(error) or "it ends too soon"
+        raise DataError(f"{name} is no wav file of uncompressed sound ({why}): convert it to 16-bit PCM") from error
+    if len(data) % (width * channels):
+        raise DataError(f"{name} is cut off in the middle of a sample: record, fetch or convert it anew")
     if width == 3:
         # NumPy has no 24-bit integers: the three bytes become the upper ones of four.
         triples = np.frombuffer(data, np.uint8).reshape(-1, 3)

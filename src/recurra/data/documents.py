@@ -1,6 +1,5 @@
 """Documents with fields beside their text, each of its own: lines of a table, or files of a folder."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import NamedTuple
 
 from recurra.data.corpus import Corpus
 from recurra.data.errors import DataError
+from recurra.data.tables import table_rows
 from recurra.data.text import Line, lines_of, read_pieces
 
 # What no text of a document may hold, as these mark where a heading's parts, the text and the document end: the ASCII
@@ -122,8 +122,7 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     """The cells of each line that is not blank, with its number."""
     lines = _lines(file)
     if _is_csv(file):
-        reader = csv.reader(line.text + "\n" for line in lines)
-        yield from ((reader.line_num, row) for row in reader if row)
+        yield from ((number, row) for number, row in table_rows(lines) if row)
         return
     for line in lines:
         if line.text.strip():

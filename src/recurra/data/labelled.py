@@ -1,15 +1,16 @@
 """Texts with a label each: tables of labels and texts, and folders with one file for each label."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from recurra.data.errors import DataError
+from recurra.data.tables import table_rows
 from recurra.data.text import Line, lines_of, read_pieces
 
-SEPARATORS = {"tab": "\t", "comma": ",", "space": " "}
+SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " "}
 
 _TEXT_ENDINGS = (".txt", ".txt.gz")
 
@@ -37,7 +38,8 @@ def read_labelled(path: str | Path, columns: Columns) -> list[Labelled]:
 
     A folder holds one text file (.txt, .txt.gz) for each label, called by it, one text a line. A file is a table: a
     label and a text on each line, or any columns whose names stand in its first line, plain or packed with gzip. What
-    parts the columns is a comma in a `.csv` file; else a tab if the first line has one, or else the first blank.
+    parts the columns is, in a `.csv` file, a comma, or a semicolon where the first line has no comma; else a tab if the
+    first line has one, or else the first blank.
 
     Raises:
         DataError: nothing is there, it cannot be read, or a column or a cell is missing; with file and line.
@@ -68,16 +70,16 @@ def _of_folder(folder: Path) -> Iterator[Labelled]:
 
 def _of_table(file: Path, columns: Columns) -> Iterator[Labelled]:
     lines = _lines(file)
-    first = next(lines, None)
+    first = next((line for line in lines if line.text.strip()), None)
     if first is None:
         raise DataError(f"{file} is empty: expected a label and a text on each line")
     separator = _separator(file, first.text, columns)
-    rows = _rows(first, lines, separator)
+    rows = _rows(chain([first], lines), separator)
     place, names = next(rows)
     header = [name.strip() for name in names]
     if columns.label in header and columns.text in header:
         at, width = (header.index(columns.label), header.index(columns.text)), len(header)
-    elif (columns.label, columns.text) != (Columns.label, Columns.text):
+    elif (columns.label, columns.text) != (Columns.label, Columns.text) or columns.label in header:
         missing = columns.label if columns.label not in header else columns.text
         raise DataError(
             f"{file} has no column {missing!r}: its first line names {', '.join(header)}; "
@@ -85,6 +87,12 @@ def _of_table(file: Path, columns: Columns) -> Iterator[Labelled]:
         )
     else:
         at, width = (0, 1), 2
+        if len(names) > width:
+            raise DataError(
+                f"{file}, line {place}: {len(names)} columns where a label and a text are expected; if these are names "
+                "of columns, set text.label_column and text.text_column to two of them; else quote a text that holds "
+                f"the separator, or say with text.separator what parts the columns ({', '.join(SEPARATORS)})"
+            )
         yield _example(file, place, names, at, width)
     for place, cells in rows:
         if cells:
@@ -95,7 +103,7 @@ def _example(file: Path, line: int, cells: list[str], at: tuple[int, int], width
     if len(cells) != width:
         raise DataError(
             f"{file}, line {line}: {len(cells)} columns where {width} are expected; quote a text that holds the "
-            "separator, or say with text.separator what parts the columns (tab, comma, space)"
+            f"separator, or say with text.separator what parts the columns ({', '.join(SEPARATORS)})"
         )
     label = cells[at[0]].strip()
     if not label:
@@ -103,28 +111,22 @@ def _example(file: Path, line: int, cells: list[str], at: tuple[int, int], width
     return Labelled(label, cells[at[1]].strip(), file, line)
 
 
-def _rows(first: Line, lines: Iterator[Line], separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The cells of each line, with the number of the line."""
-
-    def texts() -> Iterator[str]:
-        yield first.text + "\n"
-        yield from (line.text + "\n" for line in lines)
-
-    if separator == ",":
-        reader = csv.reader(texts())
-        yield from ((reader.line_num, row) for row in reader)
+def _rows(lines: Iterator[Line], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each row, with the number of its first line."""
+    if separator in ",;":
+        yield from table_rows(lines, separator)
         return
-    # Only a comma can be quoted; of blanks only the first parts, and of tabs every one.
-    for number, text in enumerate(texts(), 1):
-        text = text.rstrip("\n")
-        yield number, (text.split(" ", 1) if separator == " " else text.split("\t")) if text.strip() else []
+    # Only commas and semicolons can be quoted; of blanks only the first parts, and of tabs every one.
+    for line in lines:
+        cells = line.text.split(" ", 1) if separator == " " else line.text.split("\t")
+        yield line.number, cells if line.text.strip() else []
 
 
 def _separator(file: Path, first: str, columns: Columns) -> str:
     if columns.separator in SEPARATORS:
         return SEPARATORS[columns.separator]
     if file.name.removesuffix(".gz").endswith(".csv"):
-        return ","
+        return ";" if ";" in first and "," not in first else ","
     return "\t" if "\t" in first else " "
 
 

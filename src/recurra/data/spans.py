@@ -50,6 +50,11 @@ class Scheme:
             raise ValueError(f"{tag!r} is no tag of the scheme {self.name}: expected {form}, X being a kind of span")
         return part
 
+    @property
+    def marks(self) -> list[str]:
+        """The tags that are of this scheme and of no other."""
+        return [tag for tag, (role, _) in self._parts.items() if self.name == "bmes" and role in ("end", "single")]
+
     def may_follow(self, before: str, after: str) -> bool:
         """Whether the tag `after` may stand behind the tag `before`."""
         (role, kind), (next_role, next_kind) = self._parts[before], self._parts[after]
@@ -108,6 +113,18 @@ def parted(tag: str) -> tuple[str, str] | None:
     if letter not in _ROLES or bool(hyphen) != bool(kind) or (letter == "O" and kind):
         return None
     return _ROLES[letter], kind
+
+
+def stray(tags: Iterable[str]) -> str | None:
+    """A tag that is of no scheme, where another begins spans of a kind that a third goes on with; None: there is none.
+
+    Tags of which some write spans like that, and others do not, are rather mistyped than meant.
+    """
+    tags = sorted(set(tags))
+    parts = [parted(tag) for tag in tags]
+    known = {part for part in parts if part is not None and part[1]}
+    written = any(("begin", kind) in known and {("inside", kind), ("end", kind)} & known for _, kind in known)
+    return tags[parts.index(None)] if written and None in parts else None
 
 
 def detect(tags: Iterable[str]) -> Scheme | None:

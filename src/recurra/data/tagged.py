@@ -103,7 +103,7 @@ def sentences_of(
         if len(cells) != width:
             raise DataError(
                 f"{line.file}, line {line.number}: {len(cells)} columns where {width} are expected; mend the line, or "
-                "say with text.format how the file is written"
+                "say with tokens.format how the file is written"
             )
         if conllu and not cells[0].isdecimal():
             continue  # a token of several words, whose parts follow; or an empty node
@@ -118,7 +118,7 @@ def _tag(cells: list[str], column: str, conllu: bool, line: Line) -> str | None:
     if conllu:
         name = "upos" if column == "auto" else column
         if name not in CONLLU:
-            raise DataError(f"text.tag_column={name!r} is no column of CoNLL-U; those are {', '.join(CONLLU)}")
+            raise DataError(f"tokens.tag_column={name!r} is no column of CoNLL-U; those are {', '.join(CONLLU)}")
         value = cells[CONLLU.index(name)]
         return None if value == "_" and name != "feats" else value
     if len(cells) < 2:
@@ -129,7 +129,7 @@ def _tag(cells: list[str], column: str, conllu: bool, line: Line) -> str | None:
         number = -1 if column == "auto" else int(column)
     except ValueError:
         raise DataError(
-            f"text.tag_column={column!r}: the columns of {line.file} have no names; give the number of one, from 1"
+            f"tokens.tag_column={column!r}: the columns of {line.file} have no names; give the number of one, from 1"
         ) from None
     tag = cells[_place(number, len(cells), line)].strip()
     if not tag:
@@ -142,8 +142,8 @@ def _place(number: int, width: int, line: Line) -> int:
     place = number - 1 if number > 0 else width + number
     if not 0 <= place < width or number == 0:
         raise DataError(
-            f"{line.file}, line {line.number} has {width} columns, none of the number {number}: set text.token_column "
-            "and text.tag_column to some that there are, from 1, or from the end from -1"
+            f"{line.file}, line {line.number} has {width} columns, none of the number {number}: set tokens.column "
+            "and tokens.tag_column to some that there are, from 1, or from the end from -1"
         )
     return place
 

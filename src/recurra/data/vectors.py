@@ -3,6 +3,7 @@
 import gzip
 import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +22,13 @@ class VectorSet:
         sequences: float32 [T, I] each.
         labels: one for each, or None where the source has none.
         names: what each sequence is called.
+        rate: samples a second of the sound that the vectors were made of; None where they were not made of sound.
     """
 
     sequences: list[np.ndarray]
     labels: list[str] | None
     names: list[str]
+    rate: int | None = None
 
     @property
     def width(self) -> int:
@@ -74,9 +77,9 @@ def read_vectors(path: Path, labels: Path | None = None, width: int | None = Non
     sequences = cut_sequences(path, x, lengths)
     if width is not None:
         sequences = [_in_vectors(path, sequence, width) for sequence in sequences]
-    if known is not None and len(known) != len(sequences):
-        raise DataError(f"{labels or path} holds {len(known)} labels for the {len(sequences)} sequences of {path}")
-    texts = None if known is None else [str(label) for label in known.tolist()]
+    texts = None if known is None else _labels(known, labels or path)
+    if texts is not None and len(texts) != len(sequences):
+        raise DataError(f"{labels or path} holds {len(texts)} labels for the {len(sequences)} sequences of {path}")
     return VectorSet(sequences, texts, [str(number) for number in range(len(sequences))])
 
 
@@ -86,8 +89,8 @@ def cut_sequences(path: Path, x: np.ndarray, lengths: np.ndarray | None) -> list
     Raises:
         DataError: the shape is another, or a number is not finite; `path` is the file they are from.
     """
-    if not np.issubdtype(x.dtype, np.number):
-        raise DataError(f"the sequences in {path} are of type {x.dtype}: expected numbers")
+    if not np.issubdtype(x.dtype, np.number) or np.iscomplexobj(x):
+        raise DataError(f"the sequences in {path} are of type {x.dtype}: expected real numbers")
     scale = 1 / 255 if x.dtype == np.uint8 else 1.0
     x = x.astype(np.float32) * np.float32(scale)
     if lengths is None:
@@ -100,6 +103,8 @@ def cut_sequences(path: Path, x: np.ndarray, lengths: np.ndarray | None) -> list
             )
         parts = list(x)
     else:
+        if lengths.dtype.kind not in "iu":
+            raise DataError(f"the `lengths` in {path} are of type {lengths.dtype}: expected whole numbers, [N]")
         if x.ndim != 2 or lengths.ndim != 1 or int(lengths.sum()) != len(x) or int(lengths.min(initial=1)) < 1:
             raise DataError(
                 f"the sequences in {path} have the shape {list(x.shape)} and {lengths.size} `lengths` with the sum "
@@ -114,6 +119,16 @@ def cut_sequences(path: Path, x: np.ndarray, lengths: np.ndarray | None) -> list
                 "remove it (counted from 0)"
             )
     return parts
+
+
+def _labels(known: np.ndarray, path: Path) -> list[str]:
+    """Labels as texts. Raises DataError where they are not one for each sequence, or one of them is NaN."""
+    if known.ndim != 1:
+        raise DataError(f"the labels in {path} have the shape {list(known.shape)}: expected [N], one for each sequence")
+    if known.dtype.kind == "f" and not np.isfinite(known).all():
+        number = int(np.argmin(np.isfinite(known)))
+        raise DataError(f"{path}: label {number} is {known[number]} (counted from 0); mend it or remove its sequence")
+    return [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in known.tolist()]
 
 
 def _in_vectors(path: Path, sequence: np.ndarray, width: int) -> np.ndarray:
@@ -137,6 +152,10 @@ def _array(path: Path) -> np.ndarray:
 def load_arrays(path: Path) -> np.ndarray | dict[str, np.ndarray]:
     """The arrays of a NumPy file; none that would need code to run is read."""
     try:
+        with path.open("rb") as file:
+            # NumPy takes everything else for a pickle, and its error speaks of that.
+            if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
+                raise DataError(f"{path} is no NumPy file: expected one that numpy.save or numpy.savez wrote")
         content = np.load(path, allow_pickle=False)
         return content if isinstance(content, np.ndarray) else {name: content[name] for name in content.files}
     except FileNotFoundError:
@@ -154,11 +173,13 @@ def _read_idx(path: Path) -> np.ndarray:
             content = file.read()
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_KINDS:
         raise DataError(f"{path} is no IDX file: expected one as the MNIST database is written in")
     dimensions = content[3]
+    if len(content) < 4 + 4 * dimensions:
+        raise DataError(f"{path} is cut off in its head: fetch it anew")
     shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
     kind = np.dtype(_IDX_KINDS[content[2]])
     values = np.frombuffer(content, kind, offset=4 + 4 * dimensions)

@@ -5,6 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -111,6 +112,14 @@ class Vocabulary(ABC):
             DataError: a symbol is not in the vocabulary, which has no `<unk>`; it names symbol, source and line.
         """
 
+    @abstractmethod
+    def encode_each(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """The ids of each of many short texts, int32 [tokens] each, looked up all at once.
+
+        Raises:
+            DataError: as `encode`, with places counted in all of the texts together.
+        """
+
     def encode_lines(self, text: str, source: str = "the text", line: int = 1) -> np.ndarray:
         """As `encode`, for text made of whole lines: by words, a last line without a line end is ended."""
         return self.encode(text, source, line)
@@ -198,6 +207,9 @@ class CharacterVocabulary(Vocabulary):
             raise self._unknown_symbol(text[at], source, line + text.count("\n", 0, at))
         return ids
 
+    def encode_each(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return _cut(self.encode("".join(texts)), [len(text) for text in texts])
+
     def decode(self, ids: Iterable[int]) -> str:
         return "".join([self._written[i] for i in ids])
 
@@ -224,7 +236,13 @@ class WordVocabulary(Vocabulary):
         return counts
 
     def encode(self, text: str, source: str = "the text", line: int = 1) -> np.ndarray:
-        words = _words(text)
+        return self._ids_of(_words(text), source, line)
+
+    def encode_each(self, texts: Sequence[str]) -> list[np.ndarray]:
+        words = [_words(text) for text in texts]
+        return _cut(self._ids_of(list(chain.from_iterable(words))), [len(one) for one in words])
+
+    def _ids_of(self, words: list[str], source: str = "the text", line: int = 1) -> np.ndarray:
         missing = -1 if self.unknown is None else self.unknown
         get = self._ids.get
         ids = np.fromiter((get(word, missing) for word in words), dtype=np.int64, count=len(words))
@@ -293,6 +311,12 @@ def _code_points(text: str) -> np.ndarray:
         return np.frombuffer(text.encode("ascii"), dtype=np.uint8)
     # A prompt from the command line may hold lone surrogates: let them through, to be reported as unknown.
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def _cut(ids: np.ndarray, lengths: Sequence[int]) -> list[np.ndarray]:
+    """Parts of these lengths, one after another, int32."""
+    ids, ends = ids.astype(np.int32), list(accumulate(lengths))
+    return [ids[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 
 def _words(text: str) -> list[str]:

@@ -1,4 +1,5 @@
 import math
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -114,8 +115,34 @@ def test_data_of_another_kind_or_with_a_new_label_are_refused(table, clips, tmp_
     np.savez(tmp_path / "bare.npz", x=np.ones((2, 3, 3)))
     with pytest.raises(DataError, match="has no labels"):
         vectors.evaluate(model, tmp_path / "bare.npz")
+    np.savez(tmp_path / "other.npz", x=np.ones((2, 3, 3)), y=np.array([1, 7]))
+    with pytest.raises(DataError, match=r"other\.npz, sequence 1: the label '7' was never seen"):
+        vectors.evaluate(model, tmp_path / "other.npz")
     with pytest.raises(DataError, match="no line of text holds"):
         next(vectors.predict(model, lines("1 2 3")))
+    with pytest.raises(DataError, match=r"reviews\.tsv holds texts, but the model was trained on vectors"):
+        next(vectors.predict(model, table))
+
+
+def recording(path: Path, rate: int, seed: int = 0) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes(np.random.default_rng(seed).bytes(rate // 5))
+
+
+def test_sound_of_another_rate_is_refused(clips, tmp_path):
+    for k in range(12):
+        recording(tmp_path / "slow" / f"{k % 2}_{k}.wav", 8000, k)
+    recording(tmp_path / "fast" / "0_x.wav", 16000)
+    task, model = opened(tmp_path / "slow")
+    task.save(tmp_path)
+    again = Classification.load(settings(tmp_path / "slow"), tmp_path)
+    said = r"fast holds sound of 16,000 samples a second, but the model was trained on sound of 8,000"
+    for one in (task, again):
+        with pytest.raises(DataError, match=said):
+            next(one.predict(model, tmp_path / "fast"))
+    assert next(again.predict(model, tmp_path / "slow")).endswith("0_0.wav")
 
 
 @pytest.mark.parametrize(

@@ -281,6 +281,12 @@ def test_what_is_wrong_with_data_is_said(people, frames, tmp_path):
         ("a\tX\nb\tX\n", (), "one tag only, 'X'"),
         ("a\tB-x\nb\tO\n\nc\tO\nd\tI-x\n", ("split.valid=0.5",), "line 4, token 2 ('d'): I-x follows O, which"),
         ("a\tB-x\nb\tE-x\n\nc\tB-x\nd\tE-x\n", ("tokens.scheme=bio", "split.valid=0.5"), "'E-x' is no tag of"),
+        (
+            "a\tB-x\nb\tO\n\nc\tB-x\nd\tE-x\n",
+            ("split.valid=0.5",),
+            "O follows B-x, which the scheme bmes of these tags (told by E-x)",
+        ),
+        ("a\tB-x\nb\tI-x\n\nc\tO\nd\tB_x\n", ("split.valid=0.5",), "line 4, token 2: the tag 'B_x' is of another form"),
         ("a\tX\nb\tY\n", ("split.valid=0.1",), "leaves nothing"),
     ):
         bad.write_text(text)

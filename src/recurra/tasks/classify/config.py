@@ -84,13 +84,15 @@ class TextConfig:
     )
     unknown: float = setting(0.0, "chance that a symbol is read as <unk> in training, which teaches what that is worth")
     distinct: bool = setting(False, "count a text that stands several times under one label only once")
-    separator: str = setting("auto", "what parts the columns of a table: tab, comma, space (the first one) or auto")
+    separator: str = setting(
+        "auto", "what parts the columns of a table: tab, comma, semicolon, space (the first one) or auto"
+    )
     label_column: str = setting("label", "name of the column with the label, where the first line has names")
     text_column: str = setting("text", "name of the column with the text, where the first line has names")
 
     def __post_init__(self) -> None:
         require_choice("text.level", self.level, ("auto", "char", "word"))
-        require_choice("text.separator", self.separator, ("auto", "tab", "comma", "space"))
+        require_choice("text.separator", self.separator, ("auto", "tab", "comma", "semicolon", "space"))
         require_range("text.minimum_count", self.minimum_count, 1)
         require_range("text.maximum_size", self.maximum_size, 2)
         require_range("text.unknown", self.unknown, 0, 0.99)

@@ -100,6 +100,13 @@ def read(path: str, config: ClassifyConfig, *, test: bool = False) -> Raw:
     return read_labelled(place, Columns(text.label_column, text.text_column, text.separator))
 
 
+def require_vectors(path: str) -> None:
+    """Raise DataError where there is a file that is none of vectors or sound, by its name."""
+    place = Path(path).expanduser()
+    if not is_builtin(path) and place.is_file() and not is_audio(place) and not is_vectors(place):
+        raise DataError(f"{path} holds texts, but the model was trained on vectors: give an .npz file or wav files")
+
+
 def labels_of(raw: Raw, path: str) -> list[str]:
     """The label of each example. Raises DataError where a file has none."""
     if isinstance(raw, VectorSet):
@@ -115,7 +122,7 @@ def take(raw: Raw, numbers: np.ndarray) -> Raw:
     """The examples with these numbers."""
     if isinstance(raw, VectorSet):
         labels = None if raw.labels is None else [raw.labels[k] for k in numbers]
-        return VectorSet([raw.sequences[k] for k in numbers], labels, [raw.names[k] for k in numbers])
+        return VectorSet([raw.sequences[k] for k in numbers], labels, [raw.names[k] for k in numbers], raw.rate)
     return [raw[k] for k in numbers]
 
 
@@ -166,6 +173,10 @@ def new_vocabulary(examples: list[Labelled], config: ClassifyConfig) -> Vocabula
     )
 
 
+def _place(example: Labelled) -> str:
+    return f"{example.file}, line {example.line}"
+
+
 def normal(text: str, config: ClassifyConfig) -> str:
     """A text as the vocabulary knows it: without blanks around it."""
     text = text.strip()
@@ -178,7 +189,7 @@ def class_numbers(raw: Raw, path: str, classes: Sequence[str]) -> np.ndarray:
     labels = labels_of(raw, path)
     for number, label in enumerate(labels):
         if label not in ids:
-            place = f"{raw[number].file}, line {raw[number].line}" if isinstance(raw, list) else f"{path}, {number}"
+            place = f"{path}, sequence {raw.names[number]}" if isinstance(raw, VectorSet) else _place(raw[number])
             known = ", ".join(classes[:12]) + (", …" if len(classes) > 12 else "")
             raise DataError(
                 f"{place}: the label {label!r} was never seen in training; known are {known}. Remove the example, or "

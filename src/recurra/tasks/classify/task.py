@@ -25,7 +25,17 @@ from recurra.models import Classifier
 from recurra.tasks.base import Use
 from recurra.tasks.classify import explain
 from recurra.tasks.classify.config import ClassifyConfig
-from recurra.tasks.classify.data import Examples, Raw, class_numbers, labels_of, new_vocabulary, normal, parts, read
+from recurra.tasks.classify.data import (
+    Examples,
+    Raw,
+    class_numbers,
+    labels_of,
+    new_vocabulary,
+    normal,
+    parts,
+    read,
+    require_vectors,
+)
 from recurra.tasks.classify.model import build
 from recurra.tasks.classify.scoring import Judged, figures, judge, pictures
 from recurra.tasks.examples import ExampleTask
@@ -67,6 +77,7 @@ class Classification(ExampleTask[_Data]):
         width: int,
         vocabulary: Vocabulary | None = None,
         data: _Data | None = None,
+        rate: int | None = None,
     ) -> None:
         """A task with its classes; see `open` and `load`.
 
@@ -76,7 +87,9 @@ class Classification(ExampleTask[_Data]):
             width: columns of the vectors that are read, or of those that stand for a symbol.
             vocabulary: the symbols, where texts are read.
             data: the examples, where it is to be trained.
+            rate: samples a second of the sound that is read; None where no sound is.
         """
+        self.rate = rate
         self.config, self.classes, self.width, self.vocabulary = config, list(classes), width, vocabulary
         self._data = data
         self._vectors: Tensor | None = None  # word vectors to start from, [V, E]
@@ -95,7 +108,7 @@ class Classification(ExampleTask[_Data]):
         raw, valid, test = parts(whole, config)
         vocabulary = new_vocabulary(raw, config) if isinstance(raw, list) else None
         width = config.model.embedding if isinstance(raw, list) else raw.width
-        task = cls(config, classes, width, vocabulary)
+        task = cls(config, classes, width, vocabulary, rate=whole.rate if isinstance(whole, VectorSet) else None)
         if vocabulary is not None and config.model.symbols not in ("learned", "onehot"):
             task._vectors = word_vectors(Path(config.model.symbols), vocabulary.symbols)
             task.width = task._vectors.shape[1]
@@ -115,15 +128,23 @@ class Classification(ExampleTask[_Data]):
             if content["format"] != _FORMAT:
                 raise ValueError(f"its format is {content['format']!r}")
             classes, width, symbols = list(map(str, content["classes"])), int(content["width"]), content["symbols"]
+            rate = content.get("rate")
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is damaged ({error}); restore it, or train anew") from error
-        return cls(config, classes, width, Vocabulary.load(Path(run_dir) / VOCABULARY_FILE) if symbols else None)
+        vocabulary = Vocabulary.load(Path(run_dir) / VOCABULARY_FILE) if symbols else None
+        return cls(config, classes, width, vocabulary, rate=rate)
 
     def save(self, run_dir: str | Path) -> None:
         """Write classes and vocabulary into a run folder. Raises OSError."""
-        content = {"format": _FORMAT, "classes": self.classes, "width": self.width, "symbols": bool(self.vocabulary)}
+        content = {
+            "format": _FORMAT,
+            "classes": self.classes,
+            "width": self.width,
+            "symbols": bool(self.vocabulary),
+            "rate": self.rate,
+        }
         text = json.dumps(content, ensure_ascii=False, indent=0) + "\n"
         (Path(run_dir) / CLASSES_FILE).write_text(text, encoding="utf-8")
         if self.vocabulary is not None:
@@ -161,11 +182,17 @@ class Classification(ExampleTask[_Data]):
                 raise DataError(
                     f"{path} holds vectors of {raw.width} columns, but the model was trained on {self.width}"
                 )
+            if raw.rate is not None and raw.rate != self.rate:
+                trained = f"sound of {self.rate:,}" if self.rate else "vectors that were no sound"
+                raise DataError(
+                    f"{path} holds sound of {raw.rate:,} samples a second, but the model was trained on {trained}: "
+                    "convert it to the rate of what the model learnt from"
+                )
             return raw.sequences, raw.names
         if self.vocabulary is None:
             raise DataError(f"{path} holds texts, but the model was trained on vectors: give an .npz file or wav files")
         texts = [normal(one.text, self.config) for one in raw]
-        return [self.vocabulary.encode(text).astype(np.int32) for text in texts], [one.text for one in raw]
+        return self.vocabulary.encode_each(texts), [one.text for one in raw]
 
     # -- model and loss ----------------------------------------------------------------------------------------------
 
@@ -258,6 +285,7 @@ class Classification(ExampleTask[_Data]):
         explained = "explain" in options
         blocks: Iterable[Raw | Sequence[Line]]
         if isinstance(source, Path) and self.vocabulary is None:
+            require_vectors(str(source))
             blocks, place = [read(str(source), self.config)], str(source)
         elif isinstance(source, Path):
             blocks, place = line_blocks(read_pieces(source)), str(source)

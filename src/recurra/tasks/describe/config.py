@@ -83,11 +83,13 @@ class TextConfig:
     minimum_count: int = setting(1, "symbols met fewer times in training than this become <unk>")
     label_column: str = setting("label", "name of the column with the label, where the first line has names")
     text_column: str = setting("text", "name of the column with the text, where the first line has names")
-    separator: str = setting("auto", "what parts the columns of a table: tab, comma, space (the first one) or auto")
+    separator: str = setting(
+        "auto", "what parts the columns of a table: tab, comma, semicolon, space (the first one) or auto"
+    )
 
     def __post_init__(self) -> None:
         require_choice("text.level", self.level, ("auto", "char", "word"))
-        require_choice("text.separator", self.separator, ("auto", "tab", "comma", "space"))
+        require_choice("text.separator", self.separator, ("auto", "tab", "comma", "semicolon", "space"))
         require_range("text.minimum_count", self.minimum_count, 1)
 
 

@@ -151,9 +151,10 @@ class Alphabet:
         wrong = self.scheme.contradiction(whole)
         if wrong is not None:
             step, how = wrong
+            marks = f" (told by {', '.join(self.scheme.marks[:3])})" if self.scheme.marks else ""
             raise DataError(
-                f"{place}{_token(step, tokens)}: {how}, which the scheme {self.scheme.name} of these tags does not "
-                "allow; mend it, or take the tags as they are with tokens.scheme=none"
+                f"{place}{_token(step, tokens)}: {how}, which the scheme {self.scheme.name} of these tags{marks} does "
+                "not allow; mend it, or take the tags as they are with tokens.scheme=none"
             )
 
     def require_kind(self, raw: list[Tagged] | FrameSet, path: str) -> None:

@@ -21,6 +21,7 @@ from recurra.data import (
     read_frames,
     read_tagged,
     split,
+    stray,
 )
 from recurra.models import Tokens
 from recurra.tasks.config import as_fraction
@@ -67,11 +68,10 @@ class Examples:
         kind."""
         alphabet.require_kind(raw, path)
         if isinstance(raw, FrameSet):
-            if raw.tags is None:
-                raise DataError(f"{path} has no tags: give them as `y`, one for each vector")
+            whole = require_tags(raw, path)
             places = [f"{path}, sequence {name}" for name in raw.names]
-            return cls(raw, [alphabet.numbers(tags, at) for tags, at in zip(raw.tags, places, strict=True)], alphabet)
-        numbers = [alphabet.numbers(one.tags, f"{one.file}, line {one.line}", one.tokens) for one in raw]
+            return cls(raw, [alphabet.numbers(tags, at) for tags, at in zip(whole, places, strict=True)], alphabet)
+        numbers = [alphabet.numbers(one.tags, _place(one), one.tokens) for one in raw]
         return cls(raw, numbers, alphabet)
 
     def __len__(self) -> int:
@@ -171,12 +171,38 @@ def tags_of(raw: Raw) -> list[Sequence[str | None]]:
 
 
 def all_tags(raw: Raw, path: str) -> list[str]:
-    """The tags that there are, in order. Raises DataError where there are fewer than two."""
+    """The tags that there are, in order. Raises DataError where there are none, or one only."""
+    if isinstance(raw, FrameSet):
+        require_tags(raw, path)
     tags = sorted({tag for one in tags_of(raw) for tag in one if tag is not None})
     if len(tags) < 2:
         found = f"one tag only, {tags[0]!r}" if tags else "no tags"
         raise DataError(f"{path} has {found}: there is nothing to tell apart; see tokens.tag_column")
     return tags
+
+
+def require_tags(raw: FrameSet, path: str) -> list[tuple[str | None, ...]]:
+    """The tags of sequences of vectors. Raises DataError where their file has none."""
+    if raw.tags is None:
+        raise DataError(f"{path} has no tags: give them as `y`, one for each vector")
+    return raw.tags
+
+
+def require_one_form(raw: Raw, tags: Sequence[str], path: str) -> None:
+    """Raise DataError, with the first place of it, for a tag of no form among tags that write spans."""
+    wrong = stray(tags)
+    if wrong is None:
+        return
+    number, row = next((k, row) for k, row in enumerate(tags_of(raw)) if wrong in row)
+    place = f"{path}, sequence {raw.names[number]}" if isinstance(raw, FrameSet) else _place(raw[number])
+    raise DataError(
+        f"{place}, token {row.index(wrong) + 1}: the tag {wrong!r} is of another form than the others, which write "
+        "spans as B-X, I-X and O; mend it, or take all tags as they are with tokens.scheme=none"
+    )
+
+
+def _place(sentence: Tagged) -> str:
+    return f"{sentence.file}, line {sentence.line}"
 
 
 def counts_of(raw: Raw, alphabet: Alphabet) -> tuple[np.ndarray, np.ndarray]:

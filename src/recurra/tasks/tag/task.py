@@ -17,7 +17,7 @@ from recurra.tasks.findings import Finding, Table
 from recurra.tasks.tag.alphabet import Alphabet
 from recurra.tasks.tag.answers import Text, answer, joined, of_columns, record, written
 from recurra.tasks.tag.config import TagConfig
-from recurra.tasks.tag.data import Examples, Raw, TagBatch, all_tags, columns, counts_of, parts, read
+from recurra.tasks.tag.data import Examples, Raw, TagBatch, all_tags, columns, counts_of, parts, read, require_one_form
 from recurra.tasks.tag.model import build, chooses_together
 from recurra.tasks.tag.scoring import figures, judge, pictures
 from recurra.tasks.word_vectors import word_vectors
@@ -73,6 +73,8 @@ class Tagging(ExampleTask[_Data]):
         """
         whole = read(config.data, config)
         tags = all_tags(whole, config.data)
+        if config.tokens.scheme == "auto":
+            require_one_form(whole, tags, config.data)
         raw, valid, test = parts(whole, config)
         alphabet, vectors = Alphabet.build(raw, tags, config), None
         if alphabet.tokens is not None and config.model.symbols not in ("learned", "onehot"):
