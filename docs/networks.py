@@ -7,59 +7,9 @@ line). Right is the same network drawn once for every step.
 from itertools import pairwise
 from pathlib import Path
 
+from parts import chain, enter, folded, give, indexed, spread, steps, words
 from pictures import IMAGES
-from sheet import FOLDED, GAP, RADIUS, RISE, UNFOLDED, UNIT, Node, Sheet
-
-
-def _steps(count: int, y: float, start: float = UNFOLDED, gap: float = GAP) -> list[Node]:
-    """The middles of `count` steps side by side."""
-    return [(start + k * gap, y) for k in range(count)]
-
-
-def _chain(
-    sheet: Sheet, nodes: list[Node], name: str, *, back: bool = False, both: bool = False, kind: str = "unit"
-) -> None:
-    """Recurrent layers step by step, with the state that goes from one to the next, to the one before, or both."""
-    for k, node in enumerate(nodes, 1):
-        sheet.unit(node, name, str(k), kind)
-    apart = 6 if both else 0
-    for (xa, y), (xb, _) in pairwise(nodes):
-        if both or not back:
-            sheet.arrow((xa, y - apart), (xb, y - apart), "time")
-        if both or back:
-            sheet.arrow((xb, y + apart), (xa, y + apart), "time")
-
-
-def _below(sheet: Sheet, nodes: list[Node], names: list[tuple[str, str]], drop: float = RISE) -> list[Node]:
-    """What enters at each step, and its arrow."""
-    entered = []
-    for (x, y), name in zip(nodes, names, strict=True):
-        entered.append(sheet.node((x, y + drop), *name))
-        sheet.arrow(entered[-1], (x, y), cut=(RADIUS + 4, UNIT / 2 + 4))
-    return entered
-
-
-def _above(sheet: Sheet, nodes: list[Node], names: list[tuple[str, str]], rise: float = RISE) -> list[Node]:
-    """What comes out at each step, and its arrow."""
-    given = []
-    for (x, y), name in zip(nodes, names, strict=True):
-        given.append(sheet.node((x, y - rise), *name, "output"))
-        sheet.arrow((x, y), given[-1], cut=(UNIT / 2 + 4, RADIUS + 4))
-    return given
-
-
-def _indexed(name: str, count: int) -> list[tuple[str, str]]:
-    return [(name, str(k)) for k in range(1, count + 1)]
-
-
-def _folded(
-    sheet: Sheet, at: Node, below: tuple[str, str], above: tuple[str, str], name: tuple[str, str] = ("h", "t")
-) -> None:
-    """One network with its loop, what enters and what comes out."""
-    sheet.unit(at, *name)
-    sheet.loop(at)
-    _below(sheet, [at], [below])
-    _above(sheet, [at], [above])
+from sheet import FOLDED, GAP, RADIUS, RISE, UNFOLDED, UNIT, Sheet
 
 
 def classify() -> str:
@@ -67,11 +17,11 @@ def classify() -> str:
     sheet = Sheet("A classifier, folded and unfolded: a sequence to one class", 690, 290)
     sheet.heads(34)
     sheet.parting(50, 270)
-    _folded(sheet, (FOLDED, 162), ("x", "t"), ("p", ""))
-    nodes = _steps(4, 162)
-    _chain(sheet, nodes, "h")
-    _below(sheet, nodes, _indexed("x", 4))
-    _above(sheet, nodes[-1:], [("p", "")])
+    folded(sheet, (FOLDED, 162), ("x", "t"), ("p", ""))
+    nodes = steps(4, 162)
+    chain(sheet, nodes, "h")
+    enter(sheet, nodes, indexed("x", 4))
+    give(sheet, nodes[-1:], [("p", "")])
     for node in nodes[:-1]:
         sheet.arrow(node, (nodes[-1][0], 84), "fed", (30, RADIUS + 6))
     sheet.text(nodes[-1][0] + 32, 80, "one class", anchor="start")
@@ -88,15 +38,15 @@ def tag() -> str:
     for place, name, side in ((at, "h", 1), ((FOLDED, 150), "g", -1)):
         sheet.unit(place, name, "t")
         sheet.loop(place, side)
-    nodes, others = _steps(4, 228), _steps(4, 150)
+    nodes, others = steps(4, 228), steps(4, 150)
     for x, _ in (at, *nodes):
         # Each direction reads the input itself, and both are read by the tag: two ways that pass the other one's unit.
         sheet.way([(x - 12, 306 - RADIUS), (x - 34, 262), (x - 34, 192), (x - 14, 150 + UNIT / 2 + 3)], "rule")
         sheet.way([(x + 14, 228 - UNIT / 2 - 3), (x + 34, 188), (x + 34, 116), (x + 15, 84 + RADIUS - 2)], "rule")
-    _chain(sheet, nodes, "h")
-    _chain(sheet, others, "g", back=True)
-    _below(sheet, [at, *nodes], [("x", "t"), *_indexed("x", 4)])
-    _above(sheet, [(FOLDED, 150), *others], [("y", "t"), *_indexed("y", 4)], 66)
+    chain(sheet, nodes, "h")
+    chain(sheet, others, "g", back=True)
+    enter(sheet, [at, *nodes], [("x", "t"), *indexed("x", 4)])
+    give(sheet, [(FOLDED, 150), *others], [("y", "t"), *indexed("y", 4)], 66)
     return sheet.picture()
 
 
@@ -105,11 +55,11 @@ def language_model() -> str:
     sheet = Sheet("A language model, folded and unfolded: each symbol to the next", 690, 306)
     sheet.heads(34)
     sheet.parting(50, 288)
-    _folded(sheet, (FOLDED, 162), ("x", "t"), ("p", "t"))
-    nodes = _steps(4, 162)
-    _chain(sheet, nodes, "h")
-    entered = _below(sheet, nodes, _words("the", "cat", "sat", "on"))
-    given = _above(sheet, nodes, _words("cat", "sat", "on", "the"))
+    folded(sheet, (FOLDED, 162), ("x", "t"), ("p", "t"))
+    nodes = steps(4, 162)
+    chain(sheet, nodes, "h")
+    entered = enter(sheet, nodes, words("the", "cat", "sat", "on"))
+    given = give(sheet, nodes, words("cat", "sat", "on", "the"))
     for out, into in zip(given[:-1], entered[1:], strict=True):
         sheet.feed(out, into)
     sheet.text(
@@ -121,41 +71,82 @@ def language_model() -> str:
     return sheet.picture()
 
 
-def forecast() -> str:
-    """N→N in step, a window to a horizon at once, and step by step on its own forecasts."""
-    sheet = Sheet("Forecasters, folded and unfolded: in step, direct and rolled out", 794, 764)
+def poems() -> str:
+    """N→N with something that stays the same at every step: what is written for."""
+    sheet = Sheet("A language model that knows what it writes for, folded and unfolded", 794, 322)
     sheet.heads(34)
-    sheet.parting(50, 748)
+    sheet.parting(50, 304)
+    at, nodes = (FOLDED, 162), steps(4, 162, UNFOLDED + GAP)
+    folded(sheet, at, ("x", "t"), ("p", "t"))
+    beside = sheet.node((FOLDED - 44, 162 + RISE), "c", "", "memory")
+    sheet.arrow(beside, at, "looks", (RADIUS + 4, UNIT / 2 + 8))
+    sheet.text(beside[0] - 22, beside[1] + 38, "at every step", anchor="start")
+    chain(sheet, nodes, "h")
+    entered = enter(sheet, nodes, words("<s>", "花", "間", "一"))
+    given = give(sheet, nodes, words("花", "間", "一", "壺"))
+    for out, into in zip(given[:-1], entered[1:], strict=True):
+        sheet.feed(out, into)
+    condition = sheet.node((UNFOLDED, 162 + RISE), "c", "", "memory")
+    spread(sheet, (condition[0], condition[1] + RADIUS + 4), nodes)
+    for k, fields in enumerate(("form 5, title 春日:", "one vector for", "the whole poem")):
+        sheet.text(UNFOLDED - UNIT / 2, condition[1] - 66 + 14 * k, fields, anchor="start")
+    return sheet.picture()
+
+
+def forecast() -> str:
+    """N→N in step, a window to a horizon at once, and step by step on its own forecasts, by one network or two."""
+    sheet = Sheet("Forecasters, folded and unfolded: in step, direct, rolled out, and by two networks", 794, 1000)
+    sheet.heads(34)
+    sheet.parting(50, 984, 202)
     titles = (
         "step: an output beside each input",
         "direct: the whole horizon at once",
         "rollout: each forecast is read next",
+        "rollout of an encoder–decoder: one network reads, another writes",
     )
-    step, direct, rollout = tops = (176, 412, 648)
+    step, direct, rollout, decoder = tops = (176, 412, 648, 884)
     for y, title in zip(tops, titles, strict=True):
         sheet.text(UNFOLDED - UNIT / 2, y - 112, title, "small ink", "start")
     for y in tops[1:]:
         sheet.rule(y - 132)
-    _folded(sheet, (FOLDED, step), ("x", "t"), ("y", "t"))
-    nodes = _steps(5, step)
-    _chain(sheet, nodes, "h")
-    _below(sheet, nodes, _indexed("x", 5))
-    _above(sheet, nodes, _indexed("y", 5))
+    folded(sheet, (FOLDED, step), ("x", "t"), ("y", "t"))
+    nodes = steps(5, step)
+    chain(sheet, nodes, "h")
+    enter(sheet, nodes, indexed("x", 5))
+    give(sheet, nodes, indexed("y", 5))
 
-    _folded(sheet, (FOLDED, direct), ("y", "t"), ("ŷ", ""))
-    nodes = _steps(3, direct)
-    _chain(sheet, nodes, "h")
-    _below(sheet, nodes, _indexed("y", 3))
+    folded(sheet, (FOLDED, direct), ("y", "t"), ("ŷ", ""))
+    nodes = steps(3, direct)
+    chain(sheet, nodes, "h")
+    enter(sheet, nodes, indexed("y", 3))
     for k in range(3):
         given = sheet.node((nodes[-1][0] + k * GAP, direct - RISE), "ŷ", str(k + 4), "output")
         sheet.arrow(nodes[-1], given, cut=(UNIT / 2 + 6, RADIUS + 4))
 
-    _folded(sheet, (FOLDED, rollout), ("y", "t"), ("ŷ", "t+1"))
-    nodes = _steps(5, rollout)
-    _chain(sheet, nodes, "h")
-    entered = _below(sheet, nodes, [*_indexed("y", 3), ("ŷ", "4"), ("ŷ", "5")])
-    given = _above(sheet, nodes[2:], [("ŷ", "4"), ("ŷ", "5"), ("ŷ", "6")])
+    folded(sheet, (FOLDED, rollout), ("y", "t"), ("ŷ", "t+1"))
+    nodes = steps(5, rollout)
+    chain(sheet, nodes, "h")
+    entered = enter(sheet, nodes, [*indexed("y", 3), ("ŷ", "4"), ("ŷ", "5")])
+    given = give(sheet, nodes[2:], [("ŷ", "4"), ("ŷ", "5"), ("ŷ", "6")])
     for out, into in zip(given[:-1], entered[3:], strict=True):
+        sheet.feed(out, into)
+
+    left, right = (FOLDED - 16, decoder), (FOLDED + 62, decoder)
+    sheet.unit(left, "h", "t")
+    sheet.loop(left, -1)
+    sheet.unit(right, "s", "t", "memory")
+    sheet.loop(right)
+    enter(sheet, [left, right], [("y", "t"), ("ŷ", "t")])
+    give(sheet, [right], [("ŷ", "t+1")])
+    sheet.arrow(left, right, "time", (UNIT / 2 + 4, UNIT / 2 + 4))
+    nodes = steps(5, decoder)
+    chain(sheet, nodes[:2], "h")
+    chain(sheet, nodes[2:], "s", kind="memory")
+    sheet.arrow(nodes[1], nodes[2], "time")
+    enter(sheet, nodes[:2], indexed("y", 2))
+    entered = enter(sheet, nodes[2:], [("y", "3"), ("ŷ", "4"), ("ŷ", "5")])
+    given = give(sheet, nodes[2:], [("ŷ", "4"), ("ŷ", "5"), ("ŷ", "6")])
+    for out, into in zip(given[:-1], entered[1:], strict=True):
         sheet.feed(out, into)
     return sheet.picture()
 
@@ -180,16 +171,16 @@ def translate() -> str:
         sheet.loop(left, -1)
         sheet.unit(right, "s", "t", "memory")
         sheet.loop(right)
-        _below(sheet, [left, right], [("x", "s"), ("y", "t−1")])
-        _above(sheet, [right], [("y", "t")])
+        enter(sheet, [left, right], [("x", "s"), ("y", "t−1")])
+        give(sheet, [right], [("y", "t")])
         sheet.arrow(left, right, "looks" if attention else "time", (UNIT / 2 + 4, UNIT / 2 + 4))
-        source, target = _steps(3, y, 310), _steps(4, y, 310 + 3 * GAP + 16)
-        _chain(sheet, source, "h")
-        _chain(sheet, target, "s", kind="memory")
+        source, target = steps(3, y, 310), steps(4, y, 310 + 3 * GAP + 16)
+        chain(sheet, source, "h")
+        chain(sheet, target, "s", kind="memory")
         sheet.arrow(source[-1], target[0], "time")
-        _below(sheet, source, _words("das", "Haus", "</s>"))
-        entered = _below(sheet, target, _words("<s>", "the", "house", "…"))
-        given = _above(sheet, target, _words("the", "house", "…", "</s>"))
+        enter(sheet, source, words("das", "Haus", "</s>"))
+        entered = enter(sheet, target, words("<s>", "the", "house", "…"))
+        given = give(sheet, target, words("the", "house", "…", "</s>"))
         for out, into in zip(given[:-1], entered[1:], strict=True):
             sheet.feed(out, into)
         if attention:
@@ -224,33 +215,25 @@ def bridges() -> str:
         sheet.loop(left, -1)
         sheet.unit(right, "s", "t", "memory")
         sheet.loop(right)
-        _below(sheet, [left, right], [("x", "s"), ("y", "t−1")])
-        _above(sheet, [right], [("y", "t")])
+        enter(sheet, [left, right], [("x", "s"), ("y", "t−1")])
+        give(sheet, [right], [("y", "t")])
         sheet.arrow(left, right, "looks", (UNIT / 2 + 4, UNIT / 2 + 4))
         sheet.text((left[0] + right[0]) / 2, y + RISE + 40, when)
-        source, target = _steps(3, y, 310), _steps(3, y, 310 + 4 * GAP + 16)
+        source, target = steps(3, y, 310), steps(3, y, 310 + 4 * GAP + 16)
         context = sheet.node((310 + 3 * GAP, y), "v", "", "output")
-        _chain(sheet, source, "h")
-        _chain(sheet, target, "s", kind="memory")
-        _below(sheet, source, _indexed("x", 3))
+        chain(sheet, source, "h")
+        chain(sheet, target, "s", kind="memory")
+        enter(sheet, source, indexed("x", 3))
         sheet.arrow(source[-1], context, "looks", (UNIT / 2 + 4, RADIUS + 4))
-        entered = _below(sheet, target, [("<s>", ""), *_indexed("y", 2)])
-        given = _above(sheet, target, _indexed("y", 3))
+        entered = enter(sheet, target, [("<s>", ""), *indexed("y", 2)])
+        given = give(sheet, target, indexed("y", 3))
         for out, into in zip(given[:-1], entered[1:], strict=True):
             sheet.feed(out, into)
         if when != "at every step":
             sheet.arrow(context, target[0], "looks", (RADIUS + 4, UNIT / 2 + 4))
         if when != "at the start":
-            _spread(sheet, (context[0], y + RADIUS + 4), target)
+            spread(sheet, (context[0], y + RADIUS + 4), target)
     return sheet.picture()
-
-
-def _spread(sheet: Sheet, start: Node, nodes: list[Node]) -> None:
-    """One thing that enters at every step: a way below what else enters, and up to each unit's corner."""
-    lane = nodes[0][1] + RISE + 38
-    for x, y in nodes:
-        corner = [(x - 34, lane), (x - 34, y + 42), (x - UNIT / 2, y + UNIT / 2 + 4)]
-        sheet.way([start, (start[0], lane), *corner], "looks")
 
 
 def answer() -> str:
@@ -266,20 +249,20 @@ def answer() -> str:
         sheet.loop(at, side)
     sheet.unit(look, "u", "k", "memory")
     sheet.loop(look)
-    _below(sheet, [passage, question], [("x", "s"), ("w", "t")])
+    enter(sheet, [passage, question], [("x", "s"), ("w", "t")])
     sheet.arrow(question, look, cut=(UNIT / 2 + 4, UNIT / 2 + 4))
     sheet.arrow(passage, look, "looks", (UNIT / 2 + 6, UNIT / 2 + 10))
-    _above(sheet, [look], [("a", "")])
+    give(sheet, [look], [("a", "")])
 
-    states, asked = _steps(5, low, 310, 88), _steps(3, low, 772, 88)
-    _chain(sheet, states, "m", both=True)
-    _chain(sheet, asked, "q", both=True)
-    _below(sheet, states, _words("Ben", "took", "key", "Ben", "hall"))
-    _below(sheet, asked, _words("Where", "is", "key"))
+    states, asked = steps(5, low, 310, 88), steps(3, low, 772, 88)
+    chain(sheet, states, "m", both=True)
+    chain(sheet, asked, "q", both=True)
+    enter(sheet, states, words("Ben", "took", "key", "Ben", "hall"))
+    enter(sheet, asked, words("Where", "is", "key"))
     looks = [(820, high), (948, high)]
     first = sheet.attend(states, (0.2, 0.4, 1.0, 0.2, 0.2), (430, high), ("c", "1"))
     second = sheet.attend(states, (0.2, 0.2, 0.2, 0.4, 1.0), (640, high - 80), ("c", "2"))
-    _chain(sheet, looks, "u", kind="memory")
+    chain(sheet, looks, "u", kind="memory")
     sheet.arrow(first, looks[0], "looks", (RADIUS + 4, UNIT / 2 + 4))
     sheet.way(
         [(second[0] + RADIUS + 4, second[1]), (looks[1][0], second[1]), (looks[1][0], high - UNIT / 2 - 4)], "looks"
@@ -307,11 +290,11 @@ def describe() -> str:
     for y in (280, 556):
         sheet.rule(y)
     for y, way in zip(tops, ("first", "every", "state"), strict=True):
-        at, nodes = (FOLDED, y), _steps(4, y, UNFOLDED + (0 if way == "first" else GAP))
-        _folded(sheet, at, ("x", "t") if way == "first" else ("y", "t−1"), ("y", "t"))
-        _chain(sheet, nodes, "h")
-        given = _above(sheet, nodes, _indexed("y", 4))
-        entered = _below(sheet, nodes, [("v", "") if way == "first" else ("<s>", ""), *_indexed("y", 3)])
+        at, nodes = (FOLDED, y), steps(4, y, UNFOLDED + (0 if way == "first" else GAP))
+        folded(sheet, at, ("x", "t") if way == "first" else ("y", "t−1"), ("y", "t"))
+        chain(sheet, nodes, "h")
+        given = give(sheet, nodes, indexed("y", 4))
+        entered = enter(sheet, nodes, [("v", "") if way == "first" else ("<s>", ""), *indexed("y", 3)])
         for out, into in zip(given[:-1], entered[1:], strict=True):
             sheet.feed(out, into)
         if way == "first":
@@ -325,7 +308,7 @@ def describe() -> str:
         if way == "state":
             sheet.arrow(vector, nodes[0], "looks", (RADIUS + 4, UNIT / 2 + 4))
             continue
-        _spread(sheet, (UNFOLDED, y + RISE + RADIUS + 4), nodes)
+        spread(sheet, (UNFOLDED, y + RISE + RADIUS + 4), nodes)
     return sheet.picture()
 
 
@@ -334,11 +317,11 @@ def music() -> str:
     sheet = Sheet("A model of polyphonic music, folded and unfolded: the notes now to the notes next", 690, 344)
     sheet.heads(34)
     sheet.parting(50, 326)
-    at, nodes = (FOLDED, 178), _steps(4, 178)
+    at, nodes = (FOLDED, 178), steps(4, 178)
     chords = ((1, 4, 6), (1, 4, 7), (2, 4, 7), (2, 5, 7), (1, 4, 6))
     sheet.unit(at, "h", "t")
     sheet.loop(at)
-    _chain(sheet, nodes, "h")
+    chain(sheet, nodes, "h")
     columns = [(at, chords[0], chords[1]), *((node, *pair) for node, pair in zip(nodes, pairwise(chords), strict=True))]
     for (x, y), now, then in columns:
         sheet.keys((x, y + 86), now, "input")
@@ -352,14 +335,11 @@ def music() -> str:
     return sheet.picture()
 
 
-def _words(*words: str) -> list[tuple[str, str]]:
-    return [(word, "") for word in words]
-
-
 PICTURES = {
     "classify": classify,
     "tag": tag,
     "language_model": language_model,
+    "poems": poems,
     "forecast": forecast,
     "translate": translate,
     "bridges": bridges,
