@@ -9,6 +9,7 @@ import torch
 from recurra.data import NO_TARGET, DataError, Line
 from recurra.tasks.config import ConfigError
 from recurra.tasks.findings import Matrix, Table
+from recurra.tasks.tag.answers import answer
 from recurra.tasks.tag.config import TagConfig
 from recurra.tasks.tag.task import Tagging
 from recurra.training.config import build_config
@@ -270,6 +271,22 @@ def test_frames_are_tagged(frames):
     assert [len(answer.split()) for answer in answers] == np.load(frames)["lengths"].tolist()
     with pytest.raises(DataError, match=r"give an \.npz file"):
         list(task.predict(model, lines("text")))
+
+
+def test_a_file_is_answered_a_block_at_a_time(people, tmp_path, monkeypatch):
+    task, model = opened(people)
+    (tmp_path / "new.txt").write_text("Anna ran .\n" * 10)
+    asked = []
+
+    def noted(model, alphabet, sentences):
+        asked.append(len(sentences))
+        return answer(model, alphabet, sentences)
+
+    monkeypatch.setattr("recurra.tasks.tag.task.answer", noted)
+    monkeypatch.setattr("recurra.data.text.BLOCK", 4)
+    answers = task.predict(model, tmp_path / "new.txt")
+    assert next(answers).startswith("Anna/") and asked == [4]
+    assert len(list(answers)) == 9 and asked == [4, 4, 2]
 
 
 # -- what is wrong ---------------------------------------------------------------------------------------------------

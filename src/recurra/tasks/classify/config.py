@@ -68,7 +68,7 @@ class ModelConfig:
             raise ConfigError("model.step=0: steps count from 1, or from the end from -1")
         if self.bidirectional and self.kind != "recurrent":
             raise ConfigError(
-                f"model.bidirectional=true: a model of the kind {self.kind} has no direction; leave it out"
+                f"model.bidirectional=true: a model of the kind {self.kind} has no direction; set it to false"
             )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data import DataError, FrameSet, Line, lines_of, read_frames, read_pieces
+from recurra.data import DataError, FrameSet, Line, line_blocks, read_frames, read_pieces
 from recurra.models import Tagger
 from recurra.tasks.base import Use
 from recurra.tasks.examples import ExampleTask
@@ -228,7 +228,7 @@ class Tagging(ExampleTask[_Data]):
             yield from self._of_frames(model, source)
             return
         name = source.name.removesuffix(".gz") if isinstance(source, Path) else ""
-        blocks = map(lines_of, read_pieces(source)) if isinstance(source, Path) else source
+        blocks = line_blocks(read_pieces(source)) if isinstance(source, Path) else source
         conllu = name.endswith(".conllu") or self.config.tokens.format == "conllu"
         if "columns" in options or name.endswith((".conll", ".conllu")):
             yield from self._of_columns(model, blocks, "records" in options, conllu=conllu)
