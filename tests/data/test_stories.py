@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from recurra.data import read_builtin
+from recurra.data import read_builtin, stories
 from recurra.data.stories import CARRIED, LEFT, PLACES, TOOK, WENT
 
 
@@ -38,9 +38,10 @@ def test_the_answers_follow_from_the_stories(name: str):
         assert understood(one.passage, one.question) == one.answer
 
 
-def test_no_story_to_test_on_is_among_those_to_learn_from(name: str):
+def test_no_story_to_test_on_is_among_those_to_learn_from(name: str, monkeypatch):
+    monkeypatch.setitem(stories._EXAMPLES, 2, 20_000)  # the first of the 200,000, to be done in time
     learnt, tested = (read_builtin(f"builtin:{name}", "asked", test=test) for test in (False, True))
-    assert len(learnt) >= 20_000 and len(tested) == 2000
+    assert len(learnt) == 20_000 and len(tested) == 2000
     assert len({one[:2] for one in [*learnt, *tested]}) == len(learnt) + len(tested)
     assert {one.answer for one in learnt} == set(PLACES)
 

@@ -20,7 +20,7 @@ TOOK = ("took", "picked up", "grabbed")
 LEFT = ("left", "dropped", "put down")
 CARRIED = ("carried", "brought", "moved")
 
-_EXAMPLES, _TESTS = {1: 20_000, 2: 40_000}, 2000
+_EXAMPLES, _TESTS = {1: 20_000, 2: 200_000}, 2000
 # A world: so many people, places and things take part. Few of them, so that most sentences could matter.
 _CAST, _STAGE, _PROPS = 3, 4, 3
 _LENGTHS = {1: (3, 8), 2: (3, 8)}  # sentences of a story
@@ -37,7 +37,7 @@ def one_fact(test: bool) -> list[Asked]:
 
 
 def two_facts(test: bool) -> list[Asked]:
-    """Stories whose question takes two sentences to answer: 40,000 to learn from, 2,000 others to test on."""
+    """Stories whose question takes two sentences to answer: 200,000 to learn from, 2,000 others to test on."""
     return _told(2, test, _taken_along)
 
 
@@ -45,20 +45,32 @@ Story = tuple[list[str], str, str]  # sentences, question, answer
 
 
 def _told(facts: int, test: bool, tell: Callable[[np.random.Generator, int], Story]) -> list[Asked]:
-    """Stories that are all different; those to learn from are drawn first, those to test on go on from there."""
-    random = np.random.default_rng(facts)
-    told: dict[tuple[str, str], str] = {}
-    wanted = _EXAMPLES[facts] + (_TESTS if test else 0)
-    low, high = _LENGTHS[facts]
-    while len(told) < wanted:
-        sentences, question, answer = tell(random, int(random.integers(low, high + 1)))
-        told.setdefault((" ".join(sentences), question), answer)
+    """Stories that are all different; none to learn from is one of those to test on."""
+    kept = _drawn(np.random.default_rng([facts, 1]), _TESTS, _LENGTHS[facts], tell, {})
+    told = kept if test else _drawn(np.random.default_rng([facts, 0]), _EXAMPLES[facts], _LENGTHS[facts], tell, kept)
     place = Path(f"builtin:stories-{facts}")
-    whole = [
+    return [
         Asked(passage, question, answer, place, number)
         for number, ((passage, question), answer) in enumerate(told.items(), 1)
     ]
-    return whole[_EXAMPLES[facts] :] if test else whole
+
+
+def _drawn(
+    random: np.random.Generator,
+    count: int,
+    lengths: tuple[int, int],
+    tell: Callable[[np.random.Generator, int], Story],
+    known: dict[tuple[str, str], str],
+) -> dict[tuple[str, str], str]:
+    """The answers of `count` passages and questions that are not `known`, in the order in which they were drawn."""
+    told: dict[tuple[str, str], str] = {}
+    low, high = lengths
+    while len(told) < count:
+        sentences, question, answer = tell(random, int(random.integers(low, high + 1)))
+        story = " ".join(sentences), question
+        if story not in known:
+            told.setdefault(story, answer)
+    return told
 
 
 def _carried(random: np.random.Generator, length: int) -> Story:
