@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 SMALL = ("model.hidden=24", "model.embedding=8", "optimizer.lr=0.02", "train.batch=8", "train.epochs=6")
@@ -37,6 +38,39 @@ def test_from_classes_to_words_and_back(command, here: Path, words: Path, writer
     found = out.splitlines()
     assert status == 0 and len(found) == 4 and found[2] == "", err
     assert set(found[0] + found[3]) <= set("abe") and set(found[1]) <= set("cdf")
+
+
+def test_from_styles_to_tunes(command, here: Path):
+    draw = np.random.default_rng(0)
+    x = np.eye(2)[draw.integers(2, size=40)]
+    frames = np.zeros((40, 6, 88))
+    for style, tune in zip(x[:, 1].astype(int), frames, strict=True):
+        tune[np.arange(6), 40 + (1 - 2 * style) * np.arange(6)] = 1
+    np.savez(here / "tunes.npz", x=x, y=frames, columns=np.array(["up", "down"]))
+    words = ("model.frames=labels", "model.hidden=24", "optimizer.lr=0.03", "train.batch=8", "train.epochs=30")
+    status, out, err = command("train", "describe", "tunes.npz", *words, "run=tunes")
+    assert status == 0 and "frames/s" in out and "nats" in out, err
+    status, out, err = command("evaluate", "tunes")
+    figures = json.loads((here / "tunes" / "evaluation.json").read_text())
+    assert status == 0 and figures["f1"] > 0.95 and figures["written_f1"] > 0.95 and "written f1" in out, err
+    assert figures["nats"] < figures["shuffled_nats"]
+    assert "As it was foretold" in (here / "tunes/report.html").read_text()
+
+    (here / "style.txt").write_text("down\n")
+    (here / "none.txt").write_text("\n")
+    status, out, err = command("predict", "tunes", "style.txt")
+    assert (status, out) == (0, "40 39 38 37 36 35\n"), err
+    for name, begins in (("a.mid", b"MThd"), ("a.txt", "C♯4\nC4\nB3\n".encode()), ("a.svg", b"<svg"), ("a.npz", b"PK")):
+        status, out, err = command("predict", "tunes", "style.txt", "--out", name)
+        assert (status, out) == (0, "") and (here / name).read_bytes().startswith(begins), err
+    assert np.load(here / "a.npz")["y"].shape == (1, 6, 88)
+    for words_, said in (
+        (("predict", "tunes", "style.txt", "--out", "a.wav"), "a.wav: frames are written to .npz"),
+        (("predict", "tunes", "none.txt", "--out", "a.npz"), "nothing was asked for"),
+        (("train", "describe", "tunes.npz", "model.frames=label"), "did you mean 'labels'"),
+    ):
+        status, _, err = command(*words_)
+        assert (status, said in err) == (2, True), err
 
 
 def test_what_cannot_be_done_is_said(command, here: Path, words: Path, writer: Path):

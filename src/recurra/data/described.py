@@ -9,7 +9,7 @@ import numpy as np
 from recurra.data.errors import DataError
 from recurra.data.labelled import Columns, read_labelled
 from recurra.data.text import lines_of, read_pieces
-from recurra.data.vectors import load_arrays
+from recurra.data.vectors import cut_sequences, load_arrays
 
 PARTS = {"train": "train", "valid": "valid", "dev": "valid", "test": "test"}
 
@@ -50,9 +50,10 @@ def read_described(path: Path, columns: Columns, array: str, captions: Path | No
 
     - a table of labels and texts, or a folder with a text file for each label (see `read_labelled`): classes.
     - `.npz`: the features of things as the array called `array`, [N, F] or [N, R, F]; and what is said of each as `y`:
-      texts [N], or values [N, T] or [N, T, K]. Their names may stand in `image` or `names` [N], and their parts in
-      `split` [N]: train, valid (or dev), test; a thing with another word there is left out. The texts may also come
-      from a file of `captions`: on each line a name, perhaps with # and a number behind it, a tab, and a text.
+      texts [N], or values [N, T] or [N, T, K], or, where they differ in length, [ΣT, K] with `lengths` [N]. Their names
+      may stand in `image` or `names` [N], those of the features in `columns` [F], and their parts in `split` [N]:
+      train, valid (or dev), test; a thing with another word there is left out. The texts may also come from a file of
+      `captions`: on each line a name, perhaps with # and a number behind it, a tab, and a text.
 
     Raises:
         DataError: nothing is there, or it cannot be read; it names the file and the place in it.
@@ -69,18 +70,26 @@ def read_described(path: Path, columns: Columns, array: str, captions: Path | No
         return Described(kind, features, names, of, texts=texts, parts=parts)
     if "y" not in arrays:
         raise DataError(f"{path} has no array `y` with what is said of each thing: add it, or name a file of captions")
-    y = arrays["y"]
+    y, of = arrays["y"], np.arange(len(features))
+    columns_of = [str(name) for name in arrays.get("columns", ())]
+    if columns_of and len(columns_of) != features.shape[-1]:
+        raise DataError(f"{path}: `columns` names {len(columns_of)} features, but `{array}` has {features.shape[-1]}")
+    if "lengths" in arrays:
+        frames = cut_sequences(path, _finite(path, "y", y), arrays["lengths"])
+        if len(frames) != len(features):
+            raise DataError(f"{path}: `lengths` has {len(frames)} sequences for {len(features)} things")
+        return Described(kind, features, names, of, frames=frames, parts=parts, columns=columns_of)
     if len(y) != len(features) or y.ndim not in (1, 2, 3):
         raise DataError(f"{path}: `y` has the shape {list(y.shape)}; expected texts [N] or values [N, T] or [N, T, K], "
-                        f"N = {len(features)}")  # fmt: skip
-    of = np.arange(len(features))
+                        f"N = {len(features)}; or [ΣT, K] with `lengths`")  # fmt: skip
     if y.ndim == 1:
         texts = [str(text) for text in y]
         if "" in texts:
             raise DataError(f"{path}: `y` holds an empty text at {texts.index('')} (counted from 0); remove the thing")
-        return Described(kind, features, names, of, texts=texts, parts=parts)
+        return Described(kind, features, names, of, texts=texts, parts=parts, columns=columns_of)
     values = _finite(path, "y", y)
-    return Described(kind, features, names, of, frames=list(values.reshape(*values.shape[:2], -1)), parts=parts)
+    frames = list(values.reshape(*values.shape[:2], -1))
+    return Described(kind, features, names, of, frames=frames, parts=parts, columns=columns_of)
 
 
 def of_labels(path: Path, columns: Columns) -> Described:

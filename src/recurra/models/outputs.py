@@ -16,6 +16,8 @@ from recurra.models.outlook import Outlook
 TIED_DEVIATION = 0.3
 # Stands where there is no target.
 NO_TARGET = -100
+# The chance of a label that was never met.
+_RARE = 1e-3
 # Logits held at once where tokens are drawn.
 _AT_ONCE = 1 << 22
 
@@ -185,6 +187,11 @@ class LabelOutput(nn.Module):
     def __init__(self, size: int, features: int) -> None:
         super().__init__()
         self.linear, self.width = nn.Linear(features, size), size
+
+    def start(self, frequencies: Tensor) -> None:
+        """Let each label begin with its own chance, [K]; one that is never or always there is taken for a rare one."""
+        with torch.no_grad():
+            self.linear.bias.copy_(frequencies.clamp(_RARE, 1 - _RARE).logit())
 
     def read(self, outputs: Tensor) -> Tensor:
         """The labels as numbers, 0 or 1."""

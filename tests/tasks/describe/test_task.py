@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from recurra.data import DataError, Line
+from recurra.data import DataError, Line, midi_bytes
 from recurra.tasks.config import ConfigError
+from recurra.tasks.describe import sets
 from recurra.tasks.describe.config import DescribeConfig
 from recurra.tasks.describe.scoring import shuffled
 from recurra.tasks.describe.task import Describing
@@ -54,6 +55,21 @@ def ramps(tmp_path: Path) -> Path:
     slopes = np.random.default_rng(0).uniform(-0.2, 0.2, size=60)
     np.savez(tmp_path / "ramps.npz", x=slopes[:, None], y=slopes[:, None] * np.arange(8))
     return tmp_path / "ramps.npz"
+
+
+@pytest.fixture
+def scales(tmp_path: Path) -> Path:
+    """Two keys that sound together and go up or down from where they begin, for seven to ten frames."""
+    draw = np.random.default_rng(0)
+    x, y, lengths = [], [], draw.integers(7, 11, size=60)
+    for length in lengths:
+        way, begin = draw.integers(2), draw.integers(4)
+        x.append([*np.eye(2)[way], *np.eye(4)[begin]])
+        keys = (3 * begin + (1 - 2 * way) * np.arange(length)) % 12
+        y.append(np.eye(12)[keys] + np.eye(12)[(keys + 4) % 12])
+    frames, names = np.concatenate(y).astype(np.uint8), np.array(["up", "down", "c", "e", "f", "a"])
+    np.savez(tmp_path / "scales.npz", x=np.array(x), y=frames, lengths=lengths, columns=names)
+    return tmp_path / "scales.npz"
 
 
 def opened(data: Path | str, *words: str) -> tuple[Describing, torch.nn.Module]:
@@ -147,6 +163,65 @@ def test_values_follow_from_the_models_own(ramps: Path):
     found = [float(value) for value in next(task.predict(model, [[line("0.1")]])).split()]
     np.testing.assert_allclose(found, 0.1 * np.arange(8), atol=0.15)
     assert set(task.validate(model)) == {"valid_mse_of_a_step", "valid_mse"} and task.criterion == "valid_mse"
+
+
+def test_sets_of_labels_follow_from_a_thing(scales: Path, tmp_path: Path):
+    task, model = trained(scales, 250, "model.frames=labels", "split.test=0.2")
+    assert (task.unit, task.loss_name, task.criterion) == ("frame", "nats", "valid_nats")
+    frequencies = np.concatenate(task._opened.training.sequences).mean(0)
+    assert task.model().output.linear.bias.sigmoid().tolist() == pytest.approx(frequencies.tolist(), abs=1e-3)
+    figures = task.evaluate(model, None)
+    assert figures["f1"] > 0.9 and figures["written_f1"] > 0.8 and min(figures["precision"], figures["recall"]) > 0.85
+    assert figures["nats"] < 0.4 * figures["baseline_nats"] and figures["shuffled_nats"] > 1.5 * figures["nats"]
+    assert isinstance(figures["truth"], Heatmap) and figures["truth"].rows[0] == "11"
+    assert set(task.validate(model)) == {"valid_nats", "valid_f1"}
+    assert task.evaluate(model, scales)["sequences"] == 60
+
+    up, down = task.predict(model, [[line("up e"), line("0 1 0 1 0 0")]])
+    assert len(up.split()) == len(down.split()) == 10
+    assert (up.split()[0], down.split()[0]) == ("3+7", "3+7") and (up.split()[1], down.split()[1]) == ("4+8", "2+6")
+    (picture,) = task.pictures(model, [[line("up e")]])
+    assert isinstance(picture, Heatmap) and [row[0] for row in picture.values[::-1]].count(1) == 2
+    (tmp_path / "out.npz").write_bytes(task.predicted(model, [[line("up e"), line("down e")]], (), Path("o.npz")))
+    found = np.load(tmp_path / "out.npz")["y"]
+    assert found.shape == (2, 10, 12) and found.dtype == np.uint8 and np.flatnonzero(found[1, 1]).tolist() == [2, 6]
+    task.config.decode.way, task.config.decode.steps = "sample", 5
+    drawn = list(task.predict(model, [[line("up e")] * 6]))
+    assert {len(one.split()) for one in drawn} == {5} and len(set(drawn)) > 1
+    assert drawn == list(task.predict(model, [[line("up e")] * 6]))
+
+
+def test_music_is_a_file_of_its_own():
+    decode = build_config(DescribeConfig).decode
+    frames = np.zeros((1, 4, 88))
+    frames[0, :2, 39] = 1
+    assert sets.file_of(frames, decode, Path("a.txt"), sets=True) == b"C4\nC4\n-\n-\n"
+    assert sets.file_of(frames, decode, Path("a.mid"), sets=True) == midi_bytes(frames[0], 0.5, 100.0)
+    for given, name, kind, said in (
+        (frames, "a.wav", True, "a.wav: frames are written to .npz"),
+        (frames, "a.mid", False, "music has model.frames=labels"),
+        (frames[:, :, :12], "a.mid", True, "but these frames have 12 columns"),
+        (np.repeat(frames, 2, 0), "a.mid", True, "one piece, but 2 things"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            sets.file_of(given, decode, Path(name), sets=kind)
+
+
+def test_what_is_no_set_of_labels_is_said(scales: Path, ramps: Path, tmp_path: Path):
+    with pytest.raises(DataError, match=r"ramps\.npz: `y` holds .* at sequence 0, step 1, column 0 .*expects 0"):
+        opened(ramps, "model.frames=labels")
+    task, model = opened(scales, "model.frames=labels")
+    arrays = dict(np.load(scales))
+    for change, said in (
+        ({"y": arrays["y"] * 2}, r"holds 2 at sequence 0, step 0"),
+        ({"y": arrays["y"][:, :5]}, "values of another kind"),
+        ({"lengths": arrays["lengths"][1:]}, "with the sum"),
+        ({"x": arrays["x"][1:]}, "60 sequences for 59 things"),
+        ({"columns": arrays["columns"][1:]}, "`columns` names 5 features, but `x` has 6"),
+    ):
+        np.savez(tmp_path / "other.npz", **{**arrays, **change})
+        with pytest.raises(DataError, match=said):
+            task.evaluate(model, tmp_path / "other.npz")
 
 
 def test_features_are_read_from_lines():

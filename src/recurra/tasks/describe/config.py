@@ -48,13 +48,17 @@ class ModelConfig:
     dropout: float = setting(
         0.0, "chance that a value is dropped in training: of what is read, of the grid, between layers, on the top"
     )
-    frames: str = setting("mse", "of values: what is said of each: mse, mae or huber (a number), gaussian, student")
+    frames: str = setting(
+        "mse",
+        "of values: what is said of each: mse, mae or huber (a number), gaussian, student; labels (0 or 1, each by a "
+        "chance of its own, such as the keys that sound)",
+    )
     tied: bool = setting(False, "share the vectors of symbols with the output layer")
 
     def __post_init__(self) -> None:
         require_choice("model.fed", self.fed, FED)
         require_choice("model.attention", self.attention, ("none", *SCORES))
-        require_choice("model.frames", self.frames, ("mse", "mae", "huber", "gaussian", "student"))
+        require_choice("model.frames", self.frames, ("mse", "mae", "huber", "gaussian", "student", "labels"))
         for name in ("hidden", "layers", "embedding"):
             require_range(f"model.{name}", getattr(self, name), 1)
         for name in ("mapped", "readout"):
@@ -95,10 +99,12 @@ class TextConfig:
 
 @dataclass
 class DecodeConfig(WordingConfig):
-    """How texts are written by a trained model, which can be set anew each time it is used."""
+    """How texts and values are written by a trained model, which can be set anew each time it is used."""
 
     way: str = setting(
-        "auto", "sample (drawn from the model) or search (the likeliest that is found); auto: sample of classes only"
+        "auto",
+        "sample (drawn from the model) or search (the likeliest that is found; of values, what is expected at each "
+        "step); auto: sample of classes only",
     )
     beam: int = setting(3, "search: hypotheses kept; 1: the likeliest symbol at each step")
     length_penalty: float = setting(0.0, "search: above 0 longer texts gain")
@@ -108,11 +114,16 @@ class DecodeConfig(WordingConfig):
     classifier: str | None = setting(
         None, "run folder of a classifier of the same classes, which `evaluate` asks whose the texts drawn are"
     )
+    steps: int | None = setting(None, "frames of values; null: those of the longest sequence learnt from")
+    beats: float = setting(0.5, "length of a frame in quarter notes, in MIDI files")
+    tempo: float = setting(100.0, "quarter notes a minute, in MIDI files")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_choice("decode.way", self.way, ("auto", "sample", "search"))
-        for name in ("beam", "maximum", "draws"):
+        require_range("decode.beats", self.beats, 1 / 64, 16)
+        require_range("decode.tempo", self.tempo, 4, 1000)
+        for name in ("beam", "maximum", "draws", "steps"):
             require_range(f"decode.{name}", getattr(self, name), 1)
         require_range("decode.temperature", self.temperature, 0.01, 100)
 

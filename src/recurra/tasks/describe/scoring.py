@@ -174,5 +174,11 @@ def curves(model: VectorToSequence, alphabet: Alphabet, data: Described) -> dict
     return measures
 
 
+def curve(title: str, values: np.ndarray) -> Curves:
+    """Values [T, K], a line for each column."""
+    lines = [Curve(str(k + 1), _points(values[:, k]), "model") for k in range(values.shape[1])]
+    return Curves(title, "", lines)
+
+
 def _points(column: np.ndarray) -> list[tuple[float, float]]:
     return [(float(step), float(value)) for step, value in enumerate(column)]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from recurra.data import (
     DataError,
+    Described,
     Line,
     is_picture,
     line_blocks,
@@ -20,12 +21,14 @@ from recurra.data import (
 )
 from recurra.equations import nearest
 from recurra.models import VectorToSequence
+from recurra.models.outputs import LabelOutput
 from recurra.tasks.base import Task, Use
 from recurra.tasks.config import ConfigError
+from recurra.tasks.describe import sets
 from recurra.tasks.describe.config import DescribeConfig
 from recurra.tasks.describe.data import Alphabet, DescribeBatch, Examples, normal, parted, read
 from recurra.tasks.describe.model import build
-from recurra.tasks.describe.scoring import Companion, curves, losses, names, nats, sentences, shuffled
+from recurra.tasks.describe.scoring import Companion, curve, curves, look, losses, names, nats, sentences, shuffled
 from recurra.tasks.describe.writing import features_of, values, write
 from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
@@ -56,7 +59,10 @@ class Describing(ExampleTask[_Data]):
         """A task with what its two sides are made of; see `open` and `load`."""
         self.config, self.alphabet, self._data = config, alphabet, data
         self._judge: Companion | None = None
-        if alphabet.width:
+        self._sets = alphabet.width > 0 and config.model.frames == sets.KIND
+        if self._sets:
+            self.unit = "frame"
+        elif alphabet.width:
             self.unit, self.criterion = "step", "valid_mse"
             self.loss_name = {"gaussian": "nats", "student": "nats"}.get(config.model.frames, config.model.frames)
 
@@ -65,7 +71,9 @@ class Describing(ExampleTask[_Data]):
     @classmethod
     def open(cls, config: DescribeConfig) -> Self:
         """Read the examples, part them, and make the alphabet of those to learn from. Raises DataError."""
-        training, valid, test = parted(read(config.data, config), config)
+        data = read(config.data, config)
+        _require_kind(data, config, config.data)
+        training, valid, test = parted(data, config)
         alphabet = Alphabet.build(training, config)
         parts = [None if part is None else Examples.of(part, alphabet, config, config.data)
                  for part in (training, valid, test)]  # fmt: skip
@@ -119,6 +127,8 @@ class Describing(ExampleTask[_Data]):
     def model(self) -> VectorToSequence:
         """A new model. Raises ValueError where the cell or the engine is unknown, or options exclude each other."""
         model = build(self.config, self.alphabet)
+        if self._data is not None and isinstance(model.output, LabelOutput):
+            model.output.start(torch.from_numpy(np.concatenate(self._data.training.sequences).mean(0)))
         if self._data is not None and self.alphabet.kind != "class":
             data = self._data.training.data
             there = data.things[np.unique(data.of)].reshape(-1, self.alphabet.size)
@@ -134,9 +144,12 @@ class Describing(ExampleTask[_Data]):
     # -- measures ----------------------------------------------------------------------------------------------------
 
     def validate(self, model: VectorToSequence) -> dict[str, float]:
-        """`valid_nats` a symbol; of values, the loss of a step from true values, and `valid_mse` of the model's own."""
+        """`valid_nats` a symbol; of values, the loss of a step from true values, and `valid_mse` of the model's own; of
+        labels, `valid_nats` a frame and `valid_f1`."""
         validation = self._opened.validation
         loss = float(losses(model, validation).sum() / validation.lengths.sum())
+        if self._sets:
+            return {"valid_nats": loss, "valid_f1": sets.agreement(model, validation)["f1"]}
         if not self.alphabet.width:
             return {"valid_nats": loss}
         measures = curves(model, self.alphabet, validation.data)
@@ -146,8 +159,9 @@ class Describing(ExampleTask[_Data]):
         """How well the model describes the things at `path`; None: those kept for testing, or else for validation.
 
         Returns:
-            of texts, `nats` a symbol, and of features `shuffled_nats`, with those of another thing; what `names` says
-            of classes, `sentences` of features, `curves` of values; the number of `things` and of `sequences`.
+            of texts `nats` a symbol, of labels `nats` a frame, and of features `shuffled_nats`, with those of another
+            thing; what `names` says of classes, `sentences` of features, `curves` of values, `sets.figures` of
+            labels; the number of `things` and of `sequences`.
         """
         if path is None:
             data = type(self).open(self.config)._opened
@@ -156,12 +170,13 @@ class Describing(ExampleTask[_Data]):
             found = read(str(path), self.config, test=True)
             if found.parts is not None and "test" in found.parts:
                 found = found.take(np.flatnonzero(np.array(found.parts)[found.of] == "test"))
+            _require_kind(found, self.config, str(path))
             examples = Examples.of(found, self.alphabet, self.config, str(path))
         steps = int(examples.lengths.sum())
         measures: dict[str, float | Finding] = {}
-        if not self.alphabet.width:
+        if self._sets or not self.alphabet.width:
             measures["nats"] = float(losses(model, examples).sum() / steps)
-        if self.alphabet.kind != "class" and not self.alphabet.width:
+        if self.alphabet.kind != "class" and "nats" in measures and len(np.unique(examples.data.of)) > 1:
             others = shuffled(examples.data, self.config.seed)
             measures["shuffled_nats"] = float(losses(model, examples, others).sum() / steps)
         measures |= self._written(model, examples)
@@ -173,6 +188,8 @@ class Describing(ExampleTask[_Data]):
         return [one for one in written.values() if isinstance(one, Finding)]
 
     def _written(self, model: VectorToSequence, examples: Examples) -> dict[str, float | Finding]:
+        if self._sets:
+            return sets.figures(model, self.alphabet, examples)
         if self.alphabet.width:
             return curves(model, self.alphabet, examples.data)
         if self.alphabet.kind == "class":
@@ -217,6 +234,58 @@ class Describing(ExampleTask[_Data]):
             answers = self._answers(model, np.array([self._thing(line) for line in lines]), self.config.seed + number)
             yield from (next(answers) if line.text.strip() else "" for line in block)
 
+    def pictures(
+        self, model: VectorToSequence, source: Path | Iterable[Sequence[Line]], options: Sequence[str] = ()
+    ) -> list[Finding]:
+        """The frames of each thing, or where each symbol of its text looked; the rest as `predict`.
+
+        Raises:
+            ConfigError: the model writes texts and does not look.
+        """
+        found: list[Finding] = []
+        for things, seed in self._asked(source):
+            if self.alphabet.width:
+                for one in self._values(model, things, seed):
+                    title = str(len(found) + 1)
+                    found.append(sets.picture(title, "", one) if self._sets else curve(title, one))
+                continue
+            if self.config.model.attention == "none":
+                raise ConfigError("--out: this model writes texts and looks at nothing: there is nothing to draw")
+            for one in write(model, self.alphabet, self.config, things, seed):
+                found += [picture for picture in (look(one, one.text),) if picture is not None]
+        return found
+
+    def predicted(
+        self,
+        model: VectorToSequence,
+        source: Path | Iterable[Sequence[Line]],
+        options: Sequence[str],
+        path: Path,
+    ) -> bytes:
+        """Frames as an `.npz` file, or a piece of music as `.mid` or `.txt` (see `sets.file_of`); texts as `.txt`."""
+        if not self.alphabet.width:
+            return super().predicted(model, source, options, path)
+        found = [self._values(model, things, seed) for things, seed in self._asked(source)]
+        if not found:
+            raise DataError(f"nothing was asked for, so there is nothing to write to {path}: give a thing on each line")
+        return sets.file_of(np.concatenate(found), self.config.decode, path, sets=self._sets)
+
+    def _asked(self, source: Path | Iterable[Sequence[Line]]) -> Iterator[tuple[np.ndarray, int]]:
+        """The things of each block of a source, at least one, and the seed of what is drawn of them."""
+        if isinstance(source, Path) and (source.suffix == ".npz" or is_picture(source)):
+            yield self._features(source), self.config.seed
+            return
+        for number, block in enumerate(line_blocks(read_pieces(source)) if isinstance(source, Path) else source):
+            things = [self._thing(line) for line in block if line.text.strip()]
+            if things:
+                yield np.array(things), self.config.seed + number
+
+    def _values(self, model: VectorToSequence, things: np.ndarray, seed: int) -> np.ndarray:
+        """The values that are written of things, [N, T, K]."""
+        decode = self.config.decode
+        drawn = seed if decode.way == "sample" else None
+        return values(model, self.alphabet, things, decode.steps or self.alphabet.steps, drawn)
+
     def _features(self, source: Path) -> np.ndarray:
         features = read_features(source, self.config.things.array)[0] if source.suffix == ".npz" else None
         if features is None:
@@ -248,8 +317,8 @@ class Describing(ExampleTask[_Data]):
         if not len(things):
             return
         if self.alphabet.width:
-            for one in values(model, self.alphabet, things, self.alphabet.steps):
-                yield " ".join(f"{value:.4g}" for value in one.reshape(-1))
+            for one in self._values(model, things, seed):
+                yield sets.as_line(one) if self._sets else " ".join(f"{value:.4g}" for value in one.reshape(-1))
         else:
             yield from (one.text for one in write(model, self.alphabet, self.config, things, seed))
 
@@ -263,6 +332,12 @@ class Describing(ExampleTask[_Data]):
             ),
             Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {run}"),
         ]
+
+
+def _require_kind(data: Described, config: DescribeConfig, path: str) -> None:
+    """Raise a DataError where the settings say that sets of labels are written, and the data have others."""
+    if config.model.frames == sets.KIND and data.frames is not None:
+        sets.require_sets(data.frames, path)
 
 
 def _sequence_model(model: nn.Module) -> VectorToSequence:

@@ -95,14 +95,21 @@ def write(
 
 
 @torch.no_grad()
-def values(model: VectorToSequence, alphabet: Alphabet, things: np.ndarray, steps: int) -> np.ndarray:
-    """The values [N, steps, K] that follow from features [N, F] or [N, R, F], each read back as the next input."""
+def values(
+    model: VectorToSequence, alphabet: Alphabet, things: np.ndarray, steps: int, seed: int | None = None
+) -> np.ndarray:
+    """The values [N, steps, K] that follow from features [N, F] or [N, R, F], each read back as the next input.
+
+    Without a `seed` they are what the model expects at each step; with one they are drawn.
+    """
     device, found = next(model.parameters()).device, []
+    feed, generator = ("best", None) if seed is None else ("sample", torch.Generator(device).manual_seed(seed))
     with evaluating(model):
         for begin in range(0, len(things), _ROWS):
             given = torch.from_numpy(things[begin : begin + _ROWS]).to(device)
             first = torch.zeros(len(given), alphabet.width, device=device)
-            found.append(model.roll_out(model.encode(given), first, steps).cpu().numpy())
+            made = model.roll_out(model.encode(given), first, steps, feed=feed, generator=generator)
+            found.append(made.cpu().numpy())
     return np.concatenate(found)
 
 
