@@ -11,7 +11,7 @@
 
 #include "kernels.h"
 
-#define RC_ENGINE_VERSION 5
+#define RC_ENGINE_VERSION 6
 
 #ifdef __cplusplus
 extern "C" {

@@ -10,6 +10,8 @@ namespace {
 // A tape's rows are taken a tile at a time so that everything they touch stays in the first-level cache.
 constexpr int64_t kTileBytes = 32 * 1024;
 constexpr int32_t kMostTileRows = 64;
+// Of many narrow values some rows are taken all the same: for a single one, the instructions cost more than their work.
+constexpr int64_t kNarrowBytes = 1024, kNarrowTileRows = 4;
 // A block's values stay in the second-level cache, beside the matrices of the loop.
 constexpr int64_t kBlockBytes = 512 * 1024;
 constexpr int64_t kBlockSteps = 28;
@@ -63,13 +65,15 @@ const char *check(const rc_plan &p) {
 }
 
 int32_t tile_rows(const rc_plan &p, const rc_stage &s) {
-  int64_t bytes = 0;
+  int64_t bytes = 0, count = 0;
   for (int32_t i = s.operand_begin; i < s.operand_end; i++) {
     const auto &v = p.values[p.operands[i].value];
     const int32_t kind = p.arrays[v.array].kind;
-    if (kind != RC_ONCE && kind != RC_CONSTANT && !p.arrays[v.array].memory) bytes += 4 * round_up(v.width, RC_LANE);
+    if (kind == RC_ONCE || kind == RC_CONSTANT || p.arrays[v.array].memory) continue;
+    bytes += 4 * (v.width == 1 ? 1 : round_up(v.width, RC_LANE)), count++;
   }
-  return static_cast<int32_t>(std::clamp<int64_t>(bytes ? kTileBytes / bytes : kMostTileRows, 1, kMostTileRows));
+  const int64_t least = bytes < kNarrowBytes * count ? kNarrowTileRows : 1;
+  return static_cast<int32_t>(std::clamp<int64_t>(bytes ? kTileBytes / bytes : kMostTileRows, least, kMostTileRows));
 }
 
 rc_range inner(const rc_plan &p, const rc_stage &s) {
@@ -154,7 +158,7 @@ int64_t rc_thread_floats(const rc_plan &plan, int32_t array, const rc_size &size
   switch (plan.arrays[array].kind) {
     case RC_BLOCK: return span * split.rows_a_thread * split.block;
     case RC_THREAD: return span * split.rows_a_thread;
-    case RC_LOCAL: return plan.arrays[array].memory ? span : span * plan.max_tile;   // one row's sources at a time
+    case RC_LOCAL: return plan.arrays[array].memory ? span : round_up(span * plan.max_tile, RC_LANE);   // one row's sources at a time
     default: return 0;
   }
 }

@@ -40,7 +40,9 @@ struct rc_plan {
   // Floats of one row of the call.
   int64_t span(int32_t array, int64_t sources) const {
     const int64_t step = arrays[array].memory;
-    return step ? round_up(step * sources, RC_LANE) : padded(array);
+    if (step) return round_up(step * sources, RC_LANE);
+    // The numbers of a tile's rows are a row themselves.
+    return arrays[array].kind == RC_LOCAL && arrays[array].width == 1 ? 1 : padded(array);
   }
 };
 

@@ -137,6 +137,12 @@ def test_what_is_kept():
     assert saved(cells.get("elman")) == {"h"}
 
 
+def test_the_sum_of_a_product_makes_no_product():
+    backward = training(cells.get("layer_norm_lstm")).backward
+    sums = [n for n in backward.order if n.op in ("row_sum", "row_dot")]
+    assert sums and all(a.op != "mul" for n in sums if n.op == "row_sum" for a in n.args)
+
+
 def test_frozen_weights_and_plain_data_cost_nothing():
     program = Program(cells.get("lstm"))
     frozen = program.training(frozenset({("input", "x")}))

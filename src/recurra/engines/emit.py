@@ -103,8 +103,8 @@ class _Tape:
             over: do it for every source of a row.
         """
         reduces = op in (Op.ROW_SUM, Op.ROW_DOT)
-        # Right behind a number for one source may stand that for the next.
-        number = over and width == 1
+        # Right behind a number may stand another: that of the next row or source, or another value.
+        number = width == 1
         numbers = [self.operand(target, width, scalar=reduces or number, exact=exact)]
         numbers += [self.operand(a, width, scalar=number) for a in args]
         self.code.append((op, width, *numbers, *[-1] * (4 - len(numbers)), int(over)))

@@ -211,12 +211,15 @@ class Homes:
         for kind, nodes in groups.items():
             if nodes:
                 nodes.sort(key=lambda n: (n.op != "product", self._partners(n), self._first_gradient(n), n.id))
-                width = sum(padded(self.width(n)) for n in nodes)
+                # Numbers stand next to each other, behind the rows; a product writes whole vectors.
+                written = {n for n in nodes if n.op == "product"} | {user for _, user in followers}
+                sizes = {n: 1 if self.width(n) == 1 and n not in written else padded(self.width(n)) for n in nodes}
+                nodes.sort(key=lambda n: sizes[n] == 1)
                 keep = KEPT if kind is Kind.TIMED else self.frame.number
-                array, column = self.tables.array(kind, width, keep), 0
+                array, column = self.tables.array(kind, sum(sizes.values()), keep), 0
                 for n in nodes:
                     self.place[n] = Place(array, column, self.width(n))
-                    column += padded(self.width(n))
+                    column += sizes[n]
         for n, user in reversed(followers):
             self.place[n] = self.place[user]
 

@@ -56,6 +56,8 @@ def derivative(node: Node, d: Node) -> list[tuple[Node, Node]]:
         case "row_sum":
             return [(args[0], spread(d, args[0].width))]
         case "row_dot":
+            if args[0] is args[1]:  # twice the factor, and not twice the row
+                return [(args[0], spread(d + d, args[0].width) * args[0])]
             d = spread(d, args[0].width)
             return [(args[0], d * args[1]), (args[1], d * args[0])]
         case "source_sum":
@@ -75,7 +77,7 @@ def reduce_to(d: Node, rate: Rate, width: Width, *, memory: bool = False) -> Nod
     """Sum an adjoint over columns, sources, steps and rows down to a value of this rate and width, or broaden it."""
     g = d.graph
     if width == 1 and d.width != 1:
-        d = row_sum(d)
+        d = _summed(d)
     if d.memory and not memory:
         d = gathered(d)
     d = broaden(d, width)
@@ -86,6 +88,15 @@ def reduce_to(d: Node, rate: Rate, width: Width, *, memory: bool = False) -> Nod
     if rate < d.rate and d.rate is Rate.SEQUENCE:
         d = g.node("sum_rows", (d,), width=width, rate=Rate.ONCE)
     return d
+
+
+def _summed(d: Node) -> Node:
+    """The sum over the columns, of a product without making it; a factor that is one number comes after the sum."""
+    if d.op != "mul":
+        return row_sum(d)
+    numbers, rows = ([a for a in d.args if (a.width == 1) is narrow] for narrow in (True, False))
+    total = row_dot(*rows) if len(rows) == 2 else _summed(rows[0])
+    return total * numbers[0] if numbers else total
 
 
 @dataclass
