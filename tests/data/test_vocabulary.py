@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recurra.data import LINE_END, UNKNOWN, CharacterVocabulary, DataError, Vocabulary, WordVocabulary, build_vocabulary
@@ -13,6 +13,7 @@ words = st.text(st.characters(exclude_categories=["Cs", "Z", "C"]), min_size=1, 
 lines = st.lists(st.lists(words, max_size=5).map(" ".join), min_size=1)
 
 
+@settings(deadline=None)
 @given(texts)
 def test_characters_come_back(text):
     vocabulary = CharacterVocabulary.build([text])
@@ -23,6 +24,7 @@ def test_characters_come_back(text):
     assert list(vocabulary.symbols) == sorted(vocabulary.symbols)
 
 
+@settings(deadline=None)
 @given(lines)
 def test_words_come_back(lines):
     text = "".join(line + "\n" for line in lines)
@@ -34,6 +36,7 @@ def test_words_come_back(lines):
         assert (vocabulary.encode_lines(text[:-1]) == ids).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))), st.sampled_from(["char", "word"]))
 def test_many_texts_are_read_as_each_alone(many, level):
     vocabulary = build_vocabulary(level, ["a b\n", *many[::2]], unknown=True)
@@ -41,6 +44,7 @@ def test_many_texts_are_read_as_each_alone(many, level):
     assert [ids.tolist() for ids in together] == [vocabulary.encode(text).tolist() for text in many]
 
 
+@settings(deadline=None)
 @given(st.lists(texts, min_size=1))
 def test_pieces_give_the_vocabulary_of_the_whole(pieces):
     assert CharacterVocabulary.build(pieces) == CharacterVocabulary.build(["".join(pieces)])
@@ -72,6 +76,7 @@ def test_rare_symbols_become_unknown():
     assert vocabulary.encode("zebra a").tolist() == [2, 1]
 
 
+@settings(deadline=None)
 @given(texts, st.integers(1, 5), st.integers(1, 6))
 def test_the_vocabulary_keeps_to_its_largest_size(text, minimum, maximum):
     vocabulary = CharacterVocabulary.build([text], minimum_count=minimum, maximum_size=maximum)

@@ -47,11 +47,10 @@ def pad(sequences: Sequence[np.ndarray], filler: float = 0) -> tuple[torch.Tenso
 
     Behind a row's end stands the `filler`. Every sequence has at least one step.
     """
-    lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
+    lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
     kind = np.float32 if sequences[0].ndim > 1 else np.int64
     padded = np.full((len(sequences), lengths.max(), *sequences[0].shape[1:]), filler, dtype=kind)
-    for row, sequence in zip(padded, sequences, strict=True):
-        row[: len(sequence)] = sequence
+    padded[np.arange(padded.shape[1]) < lengths[:, None]] = np.concatenate(sequences)
     return torch.from_numpy(padded), torch.from_numpy(lengths)
 
 
