@@ -38,6 +38,21 @@ def test_from_a_table_to_a_forecast(command, here, table):
     assert status == 0 and "40 steps" in out
 
 
+def test_a_calibrated_band_goes_from_training_to_prediction(command, here, table):
+    words = ("loss.kind=quantiles", "forecast.calibration=conformal", "train.steps=20", "run=run")
+    status, _, _ = command("train", "forecast", table, *WORDS, *words)
+    page = (here / "run" / "report.html").read_text()
+    assert status == 0 and "the model, not calibrated" in page and "calibrated on these very rows" in page
+    status, out, _ = command("evaluate", "run")
+    found = json.loads((here / "run" / "evaluation.json").read_text())
+    assert status == 0 and "coverage 80 uncalibrated " in out and "the model, not calibrated" in out
+    # Hardly trained, the quantiles lie close together; calibrated, they are as far apart as the values.
+    assert found["coverage_80_uncalibrated"] < 0.5 < found["coverage_80"]
+    first = command("predict", "run", table, "--quantiles")[1]
+    status, out, _ = command("train", "--resume", "run", "train.steps=20")
+    assert status == 0 and command("predict", "run", table, "--quantiles")[1] == first
+
+
 def test_bad_tables_are_refused_in_words(command, here, table):
     text = table.read_text().splitlines()
     cases = {

@@ -42,6 +42,7 @@ def batch(past: int = 0, ahead: int = 0) -> tuple[torch.Tensor, torch.Tensor, to
 WAYS = [
     {"mode": "direct", "past": 1, "ahead": 2},
     {"mode": "direct", "linear": 3, "relative": True},
+    {"mode": "direct", "linear": 3, "centred": True, "relative": True, "shared": True},
     {"mode": "direct", "shared": True, "past": 1, "ahead": 1, "linear": 2},
     {"mode": "rollout", "feedback": "own", "ahead": 1},
     {"mode": "rollout", "feedback": "own", "shared": True, "relative": True},
@@ -99,6 +100,34 @@ def test_a_shared_model_reads_a_target_from_its_own_past_alone(options):
 def test_a_linear_start_must_fit():
     with pytest.raises(ValueError, match="make it with linear=3"):
         forecaster(linear=2).start(torch.zeros(2, 3, h), torch.zeros(2, h))
+
+
+def test_what_is_centred_and_relative_knows_no_level():
+    """A shift of the whole series shifts the forecast and changes nothing else; inputs are read as they are."""
+    model = forecaster(linear=3, relative=True, centred=True, past=1)
+    past, ahead, _ = batch(past=1)
+    other = past.clone()
+    other[..., 2] += 5
+    assert not torch.allclose(model.forecast(other, ahead).point, model.forecast(past, ahead).point, atol=1e-5)
+    other = past.clone()
+    other[..., :2] += 5
+    assert torch.allclose(model.forecast(other, ahead).point, model.forecast(past, ahead).point + 5, atol=1e-5)
+
+
+def test_calibrated_quantiles_are_moved_and_stay_in_order():
+    model = forecaster("gaussian", calibrated=True)
+    past, ahead, _ = batch()
+    before = model.forecast(past, ahead)
+    assert torch.equal(before.quantiles, before.uncalibrated)
+    shift = torch.zeros(h, 2, 19)
+    shift[1, 0] = torch.linspace(3, -3, 19)
+    model.calibrate(shift)
+    after = model.forecast(past, ahead)
+    assert torch.equal(after.point, before.point) and torch.equal(after.uncalibrated, before.quantiles)
+    assert torch.equal(after.quantiles[:, 0], before.quantiles[:, 0]) and (after.quantiles.diff(dim=-1) >= 0).all()
+    assert torch.allclose(after.quantiles[:, 1, 0], (before.quantiles[:, 1, 0] + shift[1, 0]).sort().values)
+    with pytest.raises(ValueError, match="calibrated=True"):
+        forecaster("gaussian").calibrate(shift)
 
 
 OWN = [way for way in WAYS if way.get("feedback") == "own"]

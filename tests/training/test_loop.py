@@ -217,6 +217,29 @@ def test_a_measure_of_which_more_is_better_is_followed_upwards(toy_task, toy_con
     assert "examples_per_second" in (ended.folder / "metrics.jsonl").read_text()
 
 
+@pytest.mark.parametrize(("every", "calls"), [(5, 3), (0, 1)])
+def test_what_is_calibrated_is_saved_with_the_best(toy_task, toy_config, every: int, calls: int):
+    """Before each save of parameters that are the best so far, or once at the end where nothing is validated."""
+    losses, seen = iter([3.0, 2.0, 1.0, 1.5, 1.2]), []
+
+    class Calibrated(toy_task):
+        def validate(self, model):
+            return super().validate(model) | {"valid_nats": next(losses)}
+
+        def model(self):
+            made = super().model()
+            made.register_buffer("width", torch.zeros(()))
+            return made
+
+        def calibrate(self, model):
+            seen.append(model.output.bias.sum().item())
+            model.width.fill_(seen[-1])
+
+    ended = begin(Calibrated, toy_config("train.steps=25", f"train.validate_every={every}"), Silent())
+    _, best = load_model(ended.folder, lambda name: Calibrated, "cpu")
+    assert len(seen) == calls and best.width.item() == pytest.approx(best.output.bias.sum().item()) != 0
+
+
 def test_findings_are_those_of_the_best_parameters_and_none_of_an_interrupted_run(toy_task, toy_config):
     class Finding(toy_task):
         def findings(self, model):

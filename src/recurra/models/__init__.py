@@ -16,6 +16,7 @@ from recurra.models.note_model import NoteModel
 from recurra.models.outlook import Outlook
 from recurra.models.reader import Questions, Reader, ReaderSize
 from recurra.models.scheduled_sampling import ScheduledSampling
+from recurra.models.segment_memory import SegmentMemory
 from recurra.models.summary import Summary
 from recurra.models.tagger import Spelling, Tagger, TokenInput, Tokens
 from recurra.models.vector_to_sequence import VectorToSequence
@@ -45,6 +46,7 @@ __all__ = [
     "RecurrentBody",
     "RecurrentMemory",
     "ScheduledSampling",
+    "SegmentMemory",
     "Spelling",
     "Summary",
     "SymbolInput",

@@ -28,10 +28,12 @@ class Way:
         past: inputs known up to the present, P.
         ahead: inputs known ahead, or in step, F.
         relative: whether what is learnt is the change since the last known value.
+        centred: of `direct`, whether the body reads the targets less their last known values.
         linear: of `direct`, last values of each target that a linear map of its own reads beside the body; 0: none.
         shared: whether one model forecasts each target from its own past alone.
         noise: deviation of the noise on the values that are read in training.
         dropout: chance that a value of the body's output is dropped in training.
+        calibrated: whether the quantiles are moved by what `Forecaster.calibrate` was given.
     """
 
     mode: str
@@ -41,10 +43,12 @@ class Way:
     past: int = 0
     ahead: int = 0
     relative: bool = False
+    centred: bool = False
     linear: int = 0
     shared: bool = False
     noise: float = 0.0
     dropout: float = 0.0
+    calibrated: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -78,10 +82,12 @@ class Forecast(NamedTuple):
     Attributes:
         point: the expected values, [B, h, K].
         quantiles: at LEVELS, [B, h, K, 19]; of a model that gives points alone, [B, h, K, 1].
+        uncalibrated: the quantiles before they were moved; the same where they are not.
     """
 
     point: Tensor
     quantiles: Tensor
+    uncalibrated: Tensor
 
 
 class Forecaster(nn.Module):
@@ -101,6 +107,8 @@ class Forecaster(nn.Module):
         ValueError: scheduled sampling of forecasts that are not fed back.
     """
 
+    shift: Tensor | None
+
     def __init__(self, body: Memory, outlook: Outlook, way: Way, sampling: ScheduledSampling | None = None) -> None:
         super().__init__()
         if sampling is not None and way.feedback != "own":
@@ -109,6 +117,8 @@ class Forecaster(nn.Module):
         self.dropout = nn.Dropout(way.dropout)
         self.skip = nn.Parameter(torch.zeros(way.targets, way.linear, way.horizon)) if way.linear else None
         self.offset = nn.Parameter(torch.zeros(way.targets, way.horizon)) if way.linear else None
+        shift = torch.zeros(way.horizon, way.targets, len(LEVELS)) if way.calibrated else None
+        self.register_buffer("shift", shift)
 
     def start(self, weights: Tensor, constants: Tensor) -> None:
         """Start from a linear forecast: the body begins with nothing to add to it.
@@ -131,6 +141,19 @@ class Forecaster(nn.Module):
             self.offset.copy_(constants)
             self.outlook.linear.weight.zero_()
             self.outlook.linear.bias.zero_()
+
+    def calibrate(self, shift: Tensor) -> None:
+        """Move the quantiles of all forecasts from now on.
+
+        Args:
+            shift: what is added to the quantiles at LEVELS, [h, K, 19]; it is saved with the parameters.
+
+        Raises:
+            ValueError: the model was made without `way.calibrated`.
+        """
+        if self.shift is None:
+            raise ValueError("the model keeps no calibration: make it with a way of calibrated=True")
+        self.shift.copy_(shift)
 
     def forward(self, past: Tensor, ahead: Tensor, targets: Tensor | None = None) -> Tensor:
         """Parameters of the forecast, [B, h, K, P].
@@ -166,13 +189,18 @@ class Forecaster(nn.Module):
         """
         if self.way.feedback != "own":
             parameters = self(past, ahead, targets)
-            return Forecast(self.outlook.point(parameters), self.outlook.quantiles(parameters))
+            return self._calibrated(self.outlook.point(parameters), self.outlook.quantiles(parameters))
         if self.outlook.is_point:
             drawn = self.roll_out(past, ahead)
-            return Forecast(drawn, drawn.unsqueeze(-1))
+            return self._calibrated(drawn, drawn.unsqueeze(-1))
         drawn = self.roll_out(past, ahead, paths=paths, generator=generator).unflatten(0, (len(past), paths))
         levels = torch.tensor(LEVELS, dtype=drawn.dtype, device=drawn.device)
-        return Forecast(drawn.mean(1), drawn.quantile(levels, dim=1).permute(1, 2, 3, 0))
+        return self._calibrated(drawn.mean(1), drawn.quantile(levels, dim=1).permute(1, 2, 3, 0))
+
+    def _calibrated(self, point: Tensor, quantiles: Tensor) -> Forecast:
+        # Moved by amounts of their own, neighbouring quantiles may cross.
+        moved = quantiles if self.shift is None else (quantiles + self.shift).sort(-1).values
+        return Forecast(point, moved, quantiles)
 
     def roll_out(
         self, past: Tensor, ahead: Tensor, *, paths: int = 0, generator: torch.Generator | None = None
@@ -233,11 +261,14 @@ class Forecaster(nn.Module):
 
     def _direct(self, past: Tensor, ahead: Tensor) -> Tensor:
         series = past[..., : self.way.series]
+        last = series[:, -1:]
+        if self.way.centred:
+            past = torch.cat([series - last, past[..., self.way.series :]], 2)
         inputs = self._inputs(past, ahead[:, :1], None)
         if self.body.span is not None:
             inputs = inputs[:, -self.body.span :]
         values = self.body(inputs)[0][:, -1]
-        anchor = series[:, -1:] if self.way.relative else torch.zeros_like(series[:, -1:])
+        anchor = last if self.way.relative else torch.zeros_like(last)
         if self.skip is not None and self.offset is not None:
             # Each target has a map of its own, also where its rows stand among those of the others.
             lags = (series[:, -self.way.linear :] - anchor).unflatten(0, (-1, self.way.targets // self.way.series))

@@ -144,6 +144,13 @@ class Task(ABC):
         Computes without gradients and without dropout, draws no random number, and leaves the model as it was.
         """
 
+    def calibrate(self, model: nn.Module) -> None:  # noqa: B027  # most tasks have nothing to find
+        """Find on the validation data what is found only once parameters stand, such as how wide bands must be.
+
+        Called before parameters are saved as the best, to be saved with them; in one process alone, and with the
+        parameters left as they are.
+        """
+
     @abstractmethod
     def evaluate(self, model: nn.Module, path: str | Path | None) -> Mapping[str, float | Finding]:
         """Measures and findings on the data at `path`; None: on what the settings keep for the purpose.

@@ -157,7 +157,7 @@ def train(
                     metrics = ranks.from_writer(lambda: task.validate(model))
                     schedule.validated(sign * metrics[task.criterion])
                     if at.judge(sign * metrics[task.criterion]):
-                        run.save_model(model)
+                        _save_best(task, model, run)
                     record |= metrics
                 if samples and ranks.writer and (sample := task.sample(model, config.seed)):
                     record["sample"] = sample
@@ -171,7 +171,7 @@ def train(
                 snapshot.save(run, ranks, carried)
 
     if at.best_step is None:
-        run.save_model(model)  # nothing was validated: the last parameters are the best known
+        _save_best(task, model, run)  # nothing was validated: the last parameters are the best known
     at.tick()
     _write_facts(run, facts, at, sign, reason)
     return Outcome(reason, at.step, at.seconds, sign * at.best if at.best_step else None, at.best_step, task.criterion)
@@ -195,6 +195,12 @@ def describe(task: Task, model: nn.Module, config: Any, ranks: Ranks) -> dict[st
         "python": platform.python_version(),
         "data": task.describe(),
     }
+
+
+def _save_best(task: Task, model: nn.Module, run: RunFolder) -> None:
+    if run.writer:
+        task.calibrate(model)
+        run.save_model(model)
 
 
 def _write_facts(run: RunFolder, facts: dict[str, Any], at: Position, sign: float, reason: str) -> None:

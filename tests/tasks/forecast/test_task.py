@@ -58,6 +58,7 @@ def blocks(path: Path, size: int = 1) -> list[list[Line]]:
 INPUTS = ("series.targets=load,walk", "series.ahead=drive")
 WAYS = {
     "direct": ("series.targets=load", "series.past=walk", "series.ahead=drive", "series.calendar=true"),
+    "segments": (*INPUTS, "model.shared=true", "model.relative=true", "model.centred=true", "model.segment=5"),
     "rollout": (*INPUTS, "forecast.mode=rollout", "loss.kind=gaussian"),
     "encoded": (
         *INPUTS,
@@ -163,6 +164,13 @@ def test_an_input_from_the_future_is_refused(table, tmp_path):
         (("forecast.mode=step", "model.kind=ar", "forecast.feedback=none"), ConfigError, "reads the series' past"),
         (("model.linear_start=ar", "model.linear=9"), ConfigError, r"at least the order of the AR baseline, 10"),
         (("model.kind=encoder_decoder",), ConfigError, r"set forecast\.mode=rollout and forecast\.window"),
+        (("model.segment=3",), ConfigError, r"in equal parts.*which is 10, to a multiple"),
+        (("model.centred=true", "forecast.mode=step"), ConfigError, r"belongs to forecast\.mode=direct"),
+        (("model.segment=5", "model.kind=tdnn"), ConfigError, r"model\.kind=recurrent"),
+        (("model.linear=10", "model.linear_start=ar", "model.relative=true"), ConfigError, "gives it their changes"),
+        (("forecast.calibration=conformal",), ConfigError, "gives points alone: set loss.kind to gaussian"),
+        (("forecast.calibration=conformal", "forecast.mode=step"), ConfigError, r"not for forecast\.mode=step"),
+        (("forecast.calibration=conformal", "loss.kind=quantiles", "split.valid=10"), DataError, "7 windows .* 9;"),
         (("model.attention=dot",), ConfigError, r"belongs to model\.kind=encoder_decoder, not to recurrent"),
         (("sampling.schedule=linear",), ConfigError, "for forecasts that are fed back"),
         (("loss.kind=l2",), ConfigError, "loss.kind='l2' is not one of"),
@@ -211,8 +219,8 @@ def test_every_way_is_trained_saved_and_measured(table, tmp_path, name):
     model.eval()
     assert json.loads((tmp_path / "series.json").read_text())["targets"] == list(task.ground.targets)
     new = write(tmp_path / "new.csv", rows(), empty_targets=4)
-    answers = list(task.predict(model, new))
-    assert answers == list(loaded.predict(again, new)) and len(answers) == (5 if drawn or name == "direct" else 241)
+    answers, in_step = list(task.predict(model, new)), task.config.forecast.mode == "step"
+    assert answers == list(loaded.predict(again, new)) and len(answers) == (241 if in_step else 5)
     with pytest.raises(DataError, match="without its data"):
         loaded.training_stream()
     (tmp_path / "series.json").write_text("{}")
@@ -228,6 +236,34 @@ def test_other_data_is_measured_whole_and_must_fit(table, tmp_path):
         task.evaluate(model, tmp_path / "daily.csv")
     with pytest.raises(DataError, match="hold no window"):
         task.evaluate(model, write(tmp_path / "short.csv", rows(12)))
+
+
+@pytest.mark.parametrize("words", [("loss.kind=quantiles",), ("forecast.mode=rollout", "loss.kind=gaussian")], ids=str)
+def test_a_calibrated_band_holds_its_share_of_the_validation_rows_and_stays_with_the_model(table, tmp_path, words):
+    task, model = opened(table, "series.targets=load", "forecast.calibration=conformal", "split.valid=40", *words)
+    raw = task.evaluate(model, None)
+    assert raw["coverage_80"] == raw["coverage_80_uncalibrated"]
+    parameters = [value.clone() for value in model.parameters()]
+    state = torch.random.get_rng_state()
+    task.calibrate(model)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), parameters, strict=True))
+    rows = {row[0]: row for row in task.findings(model)[0].rows}
+    # 37 windows: the 31st of them is the first with which the band holds ⌈38 · 0.8⌉ of each step.
+    assert rows["the model"][-1] == pytest.approx(31 / 37) and rows["the model, not calibrated"][-1] < 0.7
+    assert "calibrated on these very rows" in task.findings(model)[0].note
+    found = task.evaluate(model, None)
+    assert found["coverage_80_uncalibrated"] == raw["coverage_80"] < found["coverage_80"]
+    assert found["crps"] < found["crps_uncalibrated"] and found["mse"] == raw["mse"]
+
+    task.save(tmp_path)
+    loaded = Forecasting.load(task.config, tmp_path)
+    again = loaded.model().eval()
+    again.load_state_dict(model.state_dict())
+    printed = list(task.predict(model.eval(), table, ["quantiles"]))
+    assert list(loaded.predict(again, table, ["quantiles"])) == printed
+    model.calibrate(torch.zeros_like(model.shift))
+    assert list(task.predict(model, table, ["quantiles"])) != printed
 
 
 # -- prediction ------------------------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from recurra.tasks.config import (
 
 KINDS = ("recurrent", "encoder_decoder", "ar", "narx", "window", "tdnn")
 ATTENTIONS = ("none", "additive", "dot", "general", "concat", "scaled")
-LOSSES = ("mse", "mae", "huber", "gaussian", "student", "quantiles")
+POINTS = ("mse", "mae", "huber")
+LOSSES = (*POINTS, "gaussian", "student", "quantiles")
 
 
 @dataclass
@@ -86,9 +87,20 @@ class ForecastingConfig:
     )
     paths: int = setting(100, "roll-outs drawn to find quantiles, where forecasts are distributions and are fed back")
     stride: int = setting(1, "steps from a training window to the next")
+    calibration: str = setting(
+        "none",
+        "what is done for bands that hold too little or too much: none; conformal, widen or narrow them, at each step "
+        "ahead, until they hold their share of the validation rows (conformalised quantile regression)",
+    )
 
     def __post_init__(self) -> None:
         require_choice("forecast.mode", self.mode, ("direct", "rollout", "step"))
+        require_choice("forecast.calibration", self.calibration, ("none", "conformal"))
+        if self.calibration != "none" and self.mode == "step":
+            raise ConfigError(
+                f"forecast.calibration={self.calibration} is for forecasts of a horizon, not for forecast.mode=step; "
+                "leave it out"
+            )
         require_choice("forecast.feedback", self.feedback, ("auto", "none", "measured", "own"))
         for name in ("window", "horizon", "paths", "stride"):
             require_range(f"forecast.{name}", getattr(self, name), 1)
@@ -130,6 +142,12 @@ class ModelConfig:
         0.0, "deviation of the noise on the values that are read in training, which steadies roll-outs"
     )
     relative: bool = setting(False, "learn the change since the last known value instead of the value")
+    centred: bool = setting(False, "mode direct: the network reads each window less its last known value")
+    segment: int = setting(
+        0,
+        "mode direct, kind recurrent: steps of the window that are read at once, as one step of the network (SegRNN); "
+        "0: each step is one",
+    )
     linear: int = setting(
         0,
         "mode direct: last values of each target that a linear map of its own reads beside the rest; 0: none",
@@ -156,7 +174,7 @@ class ModelConfig:
             )
         for name in ("hidden", "layers", "delays"):
             require_range(f"model.{name}", getattr(self, name), 1)
-        for name in ("linear", "order_inputs", "noise"):
+        for name in ("linear", "order_inputs", "noise", "segment"):
             require_range(f"model.{name}", getattr(self, name), 0)
         for name, size in self.widths.items():
             require_range(f"model.widths.{name}", size, 1)
@@ -239,6 +257,19 @@ class ForecastConfig:
         model, forecast = self.model, self.forecast
         if model.linear and forecast.mode != "direct":
             raise ConfigError(f"model.linear={model.linear} belongs to forecast.mode=direct; leave it out")
+        if model.centred and forecast.mode != "direct":
+            raise ConfigError("model.centred=true belongs to forecast.mode=direct; leave it out")
+        whole = forecast.mode == "direct" and model.kind == "recurrent"
+        if model.segment and (not whole or forecast.window % model.segment):
+            raise ConfigError(
+                f"model.segment={model.segment} reads a window in equal parts: set forecast.mode=direct, "
+                f"model.kind=recurrent and forecast.window, which is {forecast.window}, to a multiple of it"
+            )
+        if forecast.calibration != "none" and self.loss.kind in POINTS:
+            raise ConfigError(
+                f"forecast.calibration={forecast.calibration} is for bands, and loss.kind={self.loss.kind} gives "
+                "points alone: set loss.kind to gaussian, student or quantiles"
+            )
         sizes = {
             "model.linear": model.linear,
             "model.order": model.order or 0,
@@ -247,6 +278,11 @@ class ForecastConfig:
         for name, size in sizes.items():
             if size > forecast.window:
                 raise ConfigError(f"{name}={size} is more than forecast.window={forecast.window}: raise the window")
+        if model.linear_start == "ar" and model.relative:
+            raise ConfigError(
+                "model.linear_start=ar forecasts from values, and model.relative=true gives it their changes: leave "
+                "one of them out"
+            )
         if model.linear_start == "ar" and (self.baseline.order or forecast.window) > model.linear:
             raise ConfigError(
                 f"model.linear_start=ar needs model.linear to be at least the order of the AR baseline, "

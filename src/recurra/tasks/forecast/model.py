@@ -2,7 +2,7 @@
 
 from recurra.data import Layout
 from recurra.layers import Attention, Decoder, Recurrent
-from recurra.models import DelayMemory, EncodedMemory, Forecaster, Lags, Outlook, RecurrentMemory, Way
+from recurra.models import DelayMemory, EncodedMemory, Forecaster, Lags, Outlook, RecurrentMemory, SegmentMemory, Way
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.recurrence import cell_options, require_no_recurrence
 from recurra.tasks.sampling import build_sampling
@@ -23,10 +23,12 @@ def build(config: ForecastConfig, layout: Layout) -> Forecaster:
         layout.past,
         layout.ahead,
         relative=model.relative,
+        centred=model.centred,
         linear=model.linear,
         shared=model.shared,
         noise=model.noise,
         dropout=model.dropout,
+        calibrated=forecast.calibration != "none",
     )
     own = way.inputs - layout.past - layout.ahead  # columns that are the series' own past
     body: RecurrentMemory | EncodedMemory | Lags | DelayMemory
@@ -35,7 +37,7 @@ def build(config: ForecastConfig, layout: Layout) -> Forecaster:
     if model.kind in ("recurrent", "encoder_decoder"):
         recurrent = Recurrent(
             model.cell,
-            way.inputs,
+            model.hidden if model.segment else way.inputs,
             model.hidden,
             num_layers=model.layers,
             dropout=model.dropout,
@@ -43,7 +45,10 @@ def build(config: ForecastConfig, layout: Layout) -> Forecaster:
             engine=config.engine,
             **cell_options(model.cell, model.widths, config.recurrent),
         )
-        if model.kind == "recurrent":
+        if model.segment:
+            rows = layout.targets if model.shared else 1
+            body = SegmentMemory(recurrent, way.inputs, model.segment, rows)
+        elif model.kind == "recurrent":
             body = RecurrentMemory(recurrent)
         else:
             body = EncodedMemory(recurrent, _decoder(config, way.inputs, recurrent), forecast.window)

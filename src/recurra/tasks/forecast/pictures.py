@@ -23,9 +23,17 @@ def pictures(
     windows: Windows,
     ground: Ground,
     dates: Sequence[np.ndarray | None],
+    *,
+    calibrating: bool = False,
 ) -> dict[str, Finding]:
-    """The tables and charts of forecasts of `windows`, and of the baselines `beside` them."""
-    found: dict[str, Finding] = {"baselines": _against(scored, beside, ground)}
+    """The tables and charts of forecasts of `windows`, and of the baselines `beside` them.
+
+    Args:
+        scored, beside: forecasts of the windows, and those of the baselines by their names.
+        windows, ground, dates: what was forecast, its scales, and the dates of its steps.
+        calibrating: whether these windows are what a calibrated band was calibrated on.
+    """
+    found: dict[str, Finding] = {"baselines": _against(scored, beside, ground, calibrating)}
     if len(ground.targets) > 1:
         columns = ["target", *_HEADS.values()]
         rows: list[list[str | float]] = []
@@ -43,8 +51,9 @@ def pictures(
     return found
 
 
-def _against(scored: Scored, beside: Mapping[str, Scored], ground: Ground) -> Table:
-    everything = {"the model": scored, **beside}
+def _against(scored: Scored, beside: Mapping[str, Scored], ground: Ground, calibrating: bool) -> Table:
+    before = {} if scored.before is None else {"the model, not calibrated": scored.before}
+    everything = {"the model": scored, **before, **beside}
     with_band = scored.quantiles is not None
     rows: list[list[str | float]] = []
     for name, one in everything.items():
@@ -56,6 +65,8 @@ def _against(scored: Scored, beside: Mapping[str, Scored], ground: Ground) -> Ta
     note = (
         "the model has the smallest squared error" if best == "the model" else f"{best} has the smallest squared error"
     )
+    if before and calibrating:
+        note += "; its band was calibrated on these very rows, so they say nothing of how much it will hold"
     columns = ["forecast", *_HEADS.values(), *([_COVERAGE] if with_band else [])]
     return Table("Beside the baselines", note, columns, rows)
 

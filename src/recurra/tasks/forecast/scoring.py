@@ -27,16 +27,23 @@ class Scored:
         point: expected values, [N, h, K].
         quantiles: at LEVELS, [N, h, K, 19]; None of a model that gives points alone.
         truth: [N, h, K].
+        uncalibrated: the quantiles before they were calibrated; None where they are not.
     """
 
     point: np.ndarray
     quantiles: np.ndarray | None
     truth: np.ndarray
+    uncalibrated: np.ndarray | None = None
 
     @property
     def errors(self) -> np.ndarray:
         """Mean squared error of each window, [N]."""
         return np.square(self.point - self.truth).mean((1, 2))
+
+    @property
+    def before(self) -> "Scored | None":
+        """The same forecasts before they were calibrated; None where they are not."""
+        return None if self.uncalibrated is None else Scored(self.point, self.uncalibrated, self.truth)
 
 
 @torch.no_grad()
@@ -46,7 +53,7 @@ def score(model: Forecaster, windows: Windows, *, paths: int = 100, seed: int = 
     generator = torch.Generator(device).manual_seed(seed)
     drawn = paths if model.way.feedback == "own" and not model.outlook.is_point else 1
     rows = max(1, _AT_ONCE // (drawn * (windows.window + windows.horizon)))
-    points, quantiles, truths = [], [], []
+    points, quantiles, uncalibrated, truths = [], [], [], []
     with evaluating(model):
         for start in range(0, len(windows), rows):
             batch = windows.batch(np.arange(start, min(start + rows, len(windows))))
@@ -59,11 +66,13 @@ def score(model: Forecaster, windows: Windows, *, paths: int = 100, seed: int = 
             )
             points.append(found.point.cpu().numpy())
             quantiles.append(found.quantiles.cpu().numpy())
+            uncalibrated.append(found.uncalibrated.cpu().numpy())
             truths.append(batch.targets.numpy())
     return Scored(
         np.concatenate(points),
         None if model.outlook.is_point else np.concatenate(quantiles),
         np.concatenate(truths),
+        np.concatenate(uncalibrated) if model.way.calibrated else None,
     )
 
 

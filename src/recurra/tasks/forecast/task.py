@@ -15,6 +15,7 @@ from recurra.tasks.base import Use
 from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
 from recurra.tasks.forecast.baselines import response
+from recurra.tasks.forecast.calibration import FEWEST, conformal_shift
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.data import Ground, Parts, other_windows, prepare
 from recurra.tasks.forecast.model import build
@@ -63,7 +64,13 @@ class Forecasting(ExampleTask[Parts]):
         Raises:
             DataError: the data cannot be read or are too short, or an input holds the future of a target.
         """
-        return cls(config, *prepare(config))
+        ground, parts = prepare(config)
+        if config.forecast.calibration != "none" and len(parts.validation) < FEWEST:
+            raise DataError(
+                f"{config.data}: {len(parts.validation)} windows for validation are too few to calibrate a band, which "
+                f"takes {FEWEST}; raise split.valid, or set forecast.calibration=none"
+            )
+        return cls(config, ground, parts)
 
     @classmethod
     def load(cls, config: ForecastConfig, run_dir: str | Path) -> Self:
@@ -129,6 +136,15 @@ class Forecasting(ExampleTask[Parts]):
         kind = "rollout_" if self.config.feedback == "own" else ""
         return {f"valid_{kind}{name}": errors[name] for name in ("mse", "mae")} | {f"valid_{self.loss_name}": loss}
 
+    def calibrate(self, model: Forecaster) -> None:
+        """Move the quantiles as the validation data ask for, where `forecast.calibration` says so."""
+        if self.config.forecast.calibration == "none":
+            return
+        config = self.config
+        scored = score(model, self._opened.validation, paths=config.forecast.paths, seed=config.seed)
+        if scored.uncalibrated is not None:
+            model.calibrate(torch.from_numpy(conformal_shift(scored.uncalibrated, scored.truth)))
+
     def evaluate(self, model: Forecaster, path: str | Path | None) -> dict[str, float | Finding]:
         """Errors on the data at `path`; None: on those kept for testing, or else for validation.
 
@@ -145,16 +161,19 @@ class Forecasting(ExampleTask[Parts]):
 
     def findings(self, model: Forecaster) -> list[Finding]:
         """What `evaluate` finds beside its measures, on the validation data."""
-        found = self._judge(model, self._opened.validation, self._opened.dates)
+        found = self._judge(model, self._opened.validation, self._opened.dates, calibrating=True)
         return [value for value in found.values() if isinstance(value, Finding)]
 
     def _judge(
-        self, model: Forecaster, windows: Windows, dates: Sequence[np.ndarray | None]
+        self, model: Forecaster, windows: Windows, dates: Sequence[np.ndarray | None], *, calibrating: bool = False
     ) -> dict[str, float | Finding]:
         scored = score(model, windows, paths=self.config.forecast.paths, seed=self.config.seed)
         beside = baselines(windows, self.ground, one_step=self._one_step)
         figures = {**measures(scored, self.ground), "windows": len(windows)}
-        return {**figures, **pictures(scored, beside, windows, self.ground, dates)}
+        if scored.before is not None:
+            before = measures(scored.before, self.ground)
+            figures |= {f"{name}_uncalibrated": before[name] for name in ("crps", "coverage_80")}
+        return {**figures, **pictures(scored, beside, windows, self.ground, dates, calibrating=calibrating)}
 
     # -- prediction --------------------------------------------------------------------------------------------------
 
