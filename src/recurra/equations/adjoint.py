@@ -95,7 +95,7 @@ def _summed(d: Node) -> Node:
     if d.op != "mul":
         return row_sum(d)
     numbers, rows = ([a for a in d.args if (a.width == 1) is narrow] for narrow in (True, False))
-    total = row_dot(*rows) if len(rows) == 2 else _summed(rows[0])
+    total = row_dot(rows[0], rows[1]) if len(rows) == 2 else _summed(rows[0])
     return total * numbers[0] if numbers else total
 
 
