@@ -158,7 +158,8 @@ int64_t rc_thread_floats(const rc_plan &plan, int32_t array, const rc_size &size
   switch (plan.arrays[array].kind) {
     case RC_BLOCK: return span * split.rows_a_thread * split.block;
     case RC_THREAD: return span * split.rows_a_thread;
-    case RC_LOCAL: return plan.arrays[array].memory ? span : round_up(span * plan.max_tile, RC_LANE);   // one row's sources at a time
+    case RC_LOCAL:   // one row's sources at a time
+      return plan.arrays[array].memory ? span : round_up(span * plan.max_tile, RC_LANE);
     default: return 0;
   }
 }

@@ -353,8 +353,8 @@ class rc_worker {
     const Place &pe = places_[e.array], &po = places_[o.array];
     const rc_external &c = call_.externals[s.slot];
     kernels_.gemm_tn(u.m1 - u.m0, o.width, rows.outer, rows.inner, rows.counts, at_row(e, 0, u.low) + u.m0,
-                     rows.outer_step(pe), rows.inner_step(pe), at_row(o, 0, u.low), rows.outer_step(po), rows.inner_step(po), c.p + (s.row + u.m0) * c.rs, c.rs, bias_gradient(s, u.m0), more,
-                     scratch_);
+                     rows.outer_step(pe), rows.inner_step(pe), at_row(o, 0, u.low), rows.outer_step(po),
+                     rows.inner_step(po), c.p + (s.row + u.m0) * c.rs, c.rs, bias_gradient(s, u.m0), more, scratch_);
   }
 
   // Column sums, a step's rows at a time so that a long sum keeps its precision.
