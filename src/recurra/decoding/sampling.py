@@ -101,10 +101,12 @@ def sample(
     if length is not None and length < 0:
         raise ValueError(f"length={length}: expected the number of tokens to draw, 0 or more")
 
+    chosen, never = sampler or Sampler(), torch.tensor(forbidden, dtype=torch.int64, device=prompt.device)
+
     def drawn(logits: Tensor) -> Tensor:
         if forbidden:
-            logits = logits.index_fill(-1, torch.tensor(forbidden, device=logits.device), float("-inf"))
-        return (sampler or Sampler()).draw(logits, generator)
+            logits = logits.index_fill(-1, never.to(logits.device), float("-inf"))
+        return chosen.draw(logits, generator)
 
     return _tokens(step, state, prompt, length, drawn)
 
