@@ -67,6 +67,19 @@ def names_in(text: str) -> tuple[str, ...]:
 
 
 @dataclass
+class TaskConfig:
+    """What the settings of every task begin with; each says itself what its name is and what it learns from."""
+
+    task: str = setting("", "the task")
+    data: str = setting("", "what to learn")
+    seed: int = setting(0, "seed of every random number")
+    run: str | None = setting(None, "the run folder; null: a fresh one under runs/")
+    engine: str = setting(
+        "auto", "what runs the recurrent layers; auto: the fastest that can, `recurra doctor` lists all"
+    )
+
+
+@dataclass
 class LoopConfig:
     """How the loop walks through the data. Where several of steps, epochs and seconds are set, the first reached ends
     the run; where none is, it ends after 10 epochs."""

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from recurra.tasks.config import LoopConfig, OptimizerConfig, SplitConfig, require_choice, require_range, setting
+from recurra.tasks.config import (
+    LoopConfig,
+    OptimizerConfig,
+    SplitConfig,
+    TaskConfig,
+    require_choice,
+    require_range,
+    setting,
+)
 
 ANSWERS = ("known", "pointed")
 ATTENTIONS = ("additive", "dot", "general", "concat", "scaled")
@@ -61,18 +69,13 @@ class TextConfig:
 
 
 @dataclass
-class AnswerConfig:
+class AnswerConfig(TaskConfig):
     """All settings of a reader that answers questions, and of its training."""
 
     task: str = setting("answer", "the task: answer, the answer to a question about a passage")
     data: str = setting(
         "",
         "what to learn: a table with a passage, a question and an answer on each line, parted by tabs, or builtin:NAME",
-    )
-    seed: int = setting(0, "seed of every random number")
-    run: str | None = setting(None, "the run folder; null: a fresh one under runs/")
-    engine: str = setting(
-        "auto", "what runs the recurrent layers; auto: the fastest that can, `recurra doctor` lists all"
     )
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
     train: LoopConfig = field(default_factory=LoopConfig, metadata={"help": "the way through the data"})

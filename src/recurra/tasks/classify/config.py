@@ -8,6 +8,7 @@ from recurra.tasks.config import (
     OptimizerConfig,
     RecurrentConfig,
     SplitConfig,
+    TaskConfig,
     require_choice,
     require_range,
     setting,
@@ -135,7 +136,7 @@ class LossConfig:
 
 
 @dataclass
-class ClassifyConfig:
+class ClassifyConfig(TaskConfig):
     """All settings of a classifier and its training."""
 
     task: str = setting("classify", "the task: classify, a class for a whole sequence")
@@ -143,11 +144,6 @@ class ClassifyConfig:
         "",
         "what to learn: a table of labels and texts (.tsv, .csv, .txt), a folder with a text file for each label, an "
         ".npz, .npy or IDX file, wav files in a folder or an archive, or builtin:NAME",
-    )
-    seed: int = setting(0, "seed of every random number")
-    run: str | None = setting(None, "the run folder; null: a fresh one under runs/")
-    engine: str = setting(
-        "auto", "what runs the recurrent layers; auto: the fastest that can, `recurra doctor` lists all"
     )
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
     recurrent: RecurrentConfig = field(

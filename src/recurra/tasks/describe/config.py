@@ -10,6 +10,7 @@ from recurra.tasks.config import (
     RecurrentConfig,
     SamplingConfig,
     SplitConfig,
+    TaskConfig,
     as_fraction,
     require_choice,
     require_range,
@@ -153,7 +154,7 @@ class PartsConfig(SplitConfig):
 
 
 @dataclass
-class DescribeConfig:
+class DescribeConfig(TaskConfig):
     """All settings of a model that describes, and of its training."""
 
     task: str = setting("describe", "the task: describe, one thing to a sequence")
@@ -161,11 +162,6 @@ class DescribeConfig:
         "",
         "what to learn: a table of labels and texts or a folder with a text file for each label; an .npz file of "
         "features with texts or values; or builtin:waves",
-    )
-    seed: int = setting(0, "seed of every random number")
-    run: str | None = setting(None, "the run folder; null: a fresh one under runs/")
-    engine: str = setting(
-        "auto", "what runs the recurrent layers; auto: the fastest that can, `recurra doctor` lists all"
     )
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
     train: LoopConfig = field(default_factory=LoopConfig, metadata={"help": "the way through the data"})

@@ -8,6 +8,7 @@ from recurra.tasks.config import (
     OptimizerConfig,
     RecurrentConfig,
     SamplingConfig,
+    TaskConfig,
     require_choice,
     require_range,
     setting,
@@ -226,17 +227,12 @@ class BaselineConfig:
 
 
 @dataclass
-class ForecastConfig:
+class ForecastConfig(TaskConfig):
     """All settings of a forecaster and its training."""
 
     task: str = setting("forecast", "the task: forecast, the next values of a series")
     data: str = setting(
         "", "what to learn: a table with one row a step (.csv, .tsv, .txt, packed or not), or builtin:NAME"
-    )
-    seed: int = setting(0, "seed of every random number")
-    run: str | None = setting(None, "the run folder; null: a fresh one under runs/")
-    engine: str = setting(
-        "auto", "what runs the recurrent layers; auto: the fastest that can, `recurra doctor` lists all"
     )
     series: SeriesConfig = field(default_factory=SeriesConfig, metadata={"help": "the table"})
     forecast: ForecastingConfig = field(default_factory=ForecastingConfig, metadata={"help": "what from what"})

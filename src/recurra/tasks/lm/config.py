@@ -7,6 +7,7 @@ from recurra.tasks.config import (
     OptimizerConfig,
     RecurrentConfig,
     SamplingConfig,
+    TaskConfig,
     TrainConfig,
     names_in,
     require_choice,
@@ -138,17 +139,12 @@ class ConditionConfig:
 
 
 @dataclass
-class LanguageModellingConfig:
+class LanguageModellingConfig(TaskConfig):
     """All settings of a language model and its training."""
 
     task: str = setting("lm", "the task: lm, language modelling")
     data: str = setting(
         "", "the text to learn: a .txt or .txt.gz file, or a folder of such files; or a table of documents"
-    )
-    seed: int = setting(0, "seed of every random number")
-    run: str | None = setting(None, "the run folder; null: a fresh one under runs/")
-    engine: str = setting(
-        "auto", "what runs the recurrent layers; auto: the fastest that can, `recurra doctor` lists all"
     )
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
     recurrent: RecurrentConfig = field(

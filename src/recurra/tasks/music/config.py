@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from recurra.tasks.config import LoopConfig, OptimizerConfig, RecurrentConfig, require_range, setting
+from recurra.tasks.config import LoopConfig, OptimizerConfig, RecurrentConfig, TaskConfig, require_range, setting
 
 
 @dataclass
@@ -60,7 +60,7 @@ class NotesConfig:
 
 
 @dataclass
-class MusicConfig:
+class MusicConfig(TaskConfig):
     """All settings of a model of music and its training."""
 
     task: str = setting("music", "the task: music, the notes of the next frame from all frames before it")
@@ -68,11 +68,6 @@ class MusicConfig:
         "",
         "what to learn: an .npz file of piano rolls, a .json file of pitches, a folder of MIDI files; or several "
         "collections, parted by commas, whose style the model is then told",
-    )
-    seed: int = setting(0, "seed of every random number")
-    run: str | None = setting(None, "the run folder; null: a fresh one under runs/")
-    engine: str = setting(
-        "auto", "what runs the recurrent layers; auto: the fastest that can, `recurra doctor` lists all"
     )
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
     train: LoopConfig = field(default_factory=LoopConfig, metadata={"help": "the way through the data"})

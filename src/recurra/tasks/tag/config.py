@@ -9,6 +9,7 @@ from recurra.tasks.config import (
     OptimizerConfig,
     RecurrentConfig,
     SplitConfig,
+    TaskConfig,
     require_choice,
     require_range,
     setting,
@@ -118,7 +119,7 @@ class TokensConfig:
 
 
 @dataclass
-class TagConfig:
+class TagConfig(TaskConfig):
     """All settings of a tagger and its training."""
 
     task: str = setting("tag", "the task: tag, a tag for each token of a sentence or each vector of a sequence")
@@ -126,11 +127,6 @@ class TagConfig:
         "",
         "what to learn: a file of tokens and tags (CoNLL columns, CoNLL-U), of words parted by blanks, an .npz file of "
         "frames, or builtin:NAME",
-    )
-    seed: int = setting(0, "seed of every random number")
-    run: str | None = setting(None, "the run folder; null: a fresh one under runs/")
-    engine: str = setting(
-        "auto", "what runs the recurrent layers; auto: the fastest that can, `recurra doctor` lists all"
     )
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
     recurrent: RecurrentConfig = field(

@@ -9,6 +9,7 @@ from recurra.tasks.config import (
     RecurrentConfig,
     SamplingConfig,
     SplitConfig,
+    TaskConfig,
     require_choice,
     require_range,
     setting,
@@ -223,7 +224,7 @@ class ScoreConfig:
 
 
 @dataclass
-class TranslateConfig:
+class TranslateConfig(TaskConfig):
     """All settings of a translator and its training."""
 
     task: str = setting("translate", "the task: translate, from any text to another")
@@ -231,11 +232,6 @@ class TranslateConfig:
         "",
         "what to learn: a table with source, tab and target on each line, two files with a comma between, as in "
         "train.en,train.de, or builtin:NAME",
-    )
-    seed: int = setting(0, "seed of every random number")
-    run: str | None = setting(None, "the run folder; null: a fresh one under runs/")
-    engine: str = setting(
-        "auto", "what runs the recurrent layers; auto: the fastest that can, `recurra doctor` lists all"
     )
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
     attention: AttentionConfig = field(default_factory=AttentionConfig, metadata={"help": "what the decoder looks at"})
