@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -27,6 +27,7 @@ PEERS = {
 _STANDARD = ((35, 20, 200, 200), (100, 32, 128, 128), (100, 64, 256, 256), (50, 128, 512, 512), (784, 64, 1, 128))
 _SMALL_AND_LARGE = ((100, 32, 64, 64), (50, 32, 1024, 1024))
 _LONG = 784  # steps from which ragged rows are not compared: torch needs minutes
+_COMPARED = 100  # steps whose results are compared, at most
 _STEP_WIDTHS = (64, 128, 256, 512)
 _OUTPUT = (700, 200, 10_000)  # rows, width, classes: a step of a word model
 _TWINS = tuple(torch_peer.TWINS)
@@ -64,6 +65,8 @@ class Case:
         size: the shape, as it is printed.
         operations: floating-point operations of a run, counted on products alone.
         runs: makes the contenders, ours first.
+        compared: makes contenders of fewer steps, whose results are compared in the place of theirs. In float32 a
+            long sequence can come to anything: a layer-norm LSTM of many steps is chaotic. None: theirs are.
     """
 
     kind: str
@@ -71,6 +74,7 @@ class Case:
     size: str
     operations: float
     runs: Callable[[], dict[str, Run]]
+    compared: Callable[[], dict[str, Run]] | None = None
 
 
 def standard_shapes() -> list[Shape]:
@@ -104,17 +108,20 @@ def _case(kind: str, cell: str, shape: Shape, peers: Sequence[str]) -> Case:
         rows, width, classes = shape.batch, shape.inputs, shape.hidden
         operations = 6.0 * rows * width * classes
         return Case(kind, cell, f"{rows} × {width} → {classes}", operations, lambda: _output(shape, peers))
-    problem = Problem(cell, shape, ragged=kind == "ragged")
     training = kind in ("training", "ragged")
-    operations = problem.operations(training=training)
 
-    def runs() -> dict[str, Run]:
-        ours = torch_peer.our_step(problem) if kind == "step" else torch_peer.our_run(problem, training=training)
-        theirs = {p: _peer(p, problem, training=training, step=kind == "step") for p in peers}
+    def problem(steps: int) -> Problem:
+        return Problem(cell, replace(shape, steps=steps), ragged=kind == "ragged")
+
+    def runs(of: Problem) -> dict[str, Run]:
+        ours = torch_peer.our_step(of) if kind == "step" else torch_peer.our_run(of, training=training)
+        theirs = {p: _peer(p, of, training=training, step=kind == "step") for p in peers}
         return {OURS: ours} | {p: run for p, run in theirs.items() if run is not None}
 
+    whole = problem(shape.steps)
     size = str(shape) if kind != "step" else f"H = {shape.hidden}"
-    return Case(kind, cell, size, operations, runs)
+    compared = None if shape.steps <= _COMPARED else lambda: runs(problem(_COMPARED))
+    return Case(kind, cell, size, whole.operations(training=training), lambda: runs(whole), compared)
 
 
 def _output(shape: Shape, peers: Sequence[str]) -> dict[str, Run]:
