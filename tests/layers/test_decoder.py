@@ -1,5 +1,7 @@
 """Decoders: step by step as in one sweep, rows by themselves, and wrong use."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor
@@ -30,6 +32,14 @@ def given(decoder: Decoder) -> tuple[Tensor, dict[str, Tensor]]:
     return x, {"static": static} | ({"memory": memory, "memory_lengths": lengths} if decoder.memory_size else {})
 
 
+@pytest.fixture(params=[True, False], ids=["with gradients", "without"])
+def gradients(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both engines of single steps: where a gradient may be wanted, it is torch's."""
+    with torch.set_grad_enabled(request.param):
+        yield
+
+
+@pytest.mark.usefixtures("gradients")
 @pytest.mark.parametrize("attention", KINDS, ids=str)
 def test_step_by_step_is_the_sweep(attention: Attention | None):
     decoder = made(attention)
@@ -51,6 +61,7 @@ def test_step_by_step_is_the_sweep(attention: Attention | None):
             torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("gradients")
 @pytest.mark.parametrize("attention", KINDS, ids=str)
 def test_selected_rows_go_on_by_themselves(attention: Attention | None):
     decoder = made(attention)
@@ -78,6 +89,7 @@ def test_what_lies_behind_the_sources_is_not_read(attention: Attention):
     assert attention.window is not None or (gradient[0] != 0).any(1).all()
 
 
+@pytest.mark.usefixtures("gradients")
 def test_what_is_observed_need_not_be_used():
     @cell(state=("h",), memory=("m",))
     def watched(x, h, m):
@@ -92,6 +104,7 @@ def test_what_is_observed_need_not_be_used():
     assert weights is not None and weights.shape == (3, 6) and (weights.sum(-1) < 1).all()
 
 
+@pytest.mark.usefixtures("gradients")
 def test_a_mask_is_one_for_the_sequence_in_steps_too():
     decoder = made(Attention(), regularisation=Regularisation(recurrent_dropout=0.5, zoneout=0.3))
     x, what = given(decoder)

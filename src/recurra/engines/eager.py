@@ -254,10 +254,22 @@ class Steps(_Sweep):
 
     def __init__(self, call: Call) -> None:
         super().__init__(call)
+        self.sources = call.sources  # of the rows, as they are selected
         self.look_ahead()
 
     def _wanted(self) -> tuple[Node, ...]:
         return (*super()._wanted(), *self.traced.graph.observed.values())
+
+    def ahead_of(self, node: Node) -> Tensor:
+        """What an affine has from its bias and from operands that do not change within the sequence.
+
+        Raises:
+            ValueError: it has neither.
+        """
+        value = self.hoisted[node]
+        if value is None:
+            raise ValueError(f"affine {node.attr[0]} has nothing that is known ahead of the steps")
+        return value
 
     def select(self, rows: Tensor) -> Steps:
         """The same for these rows, int64 ``[N]``, of which any may come more than once."""
@@ -269,6 +281,7 @@ class Steps(_Sweep):
             for n, v in self.hoisted.items()
         }
         other.answering = None if self.answering is None else self.answering[rows]
+        other.sources = None if self.sources is None else self.sources[rows.to(self.sources.device)]
         return other
 
     def next(

@@ -170,6 +170,23 @@ def _plan(call: Call, needs: tuple[bool, ...] | None) -> Plan:
     return plan
 
 
+class Prepacked:
+    """Sweeps without gradients by parameters that stay as they are: their matrices are packed once.
+
+    Args:
+        call: one of the sweeps.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._plan = _plan(call, None)
+        self._packed = _pack(self._plan, 0, _Externals(self._plan, call, Rows(call)).array())
+
+    def sweep(self, call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """As :func:`sweep`, for a call that differs from the first one in its rows, steps and sources alone."""
+        output, *finals = _forward(call, self._plan, self._packed)[0]
+        return output, tuple(finals)
+
+
 class _Externals:
     """The caller's arrays of one pass, as csrc/engine.h wants them: address and strides, by slot."""
 
@@ -217,12 +234,20 @@ class _Externals:
         return (ctypes.c_int64 * len(self.table))(*self.table)
 
 
-def _run(plan: Plan, pass_: int, call: Call, externals: _Externals, kept: memory.Block) -> None:
+def _pack(plan: Plan, pass_: int, table: ctypes.Array[ctypes.c_int64]) -> memory.Block:
+    """The matrices of a pass, packed from the caller's arrays."""
+    packed = memory.take(plan.packed_floats(pass_))
+    plan.pack(pass_, table, packed.address, torch.get_num_threads())
+    return packed
+
+
+def _run(
+    plan: Plan, pass_: int, call: Call, externals: _Externals, kept: memory.Block, packed: memory.Block | None = None
+) -> None:
     rows = externals.rows
     threads = torch.get_num_threads()
     table = externals.array()
-    packed = memory.take(plan.packed_floats(pass_))
-    plan.pack(pass_, table, packed.address, threads)
+    packed = _pack(plan, pass_, table) if packed is None else packed
     work = memory.take(plan.work_floats(pass_, (rows.steps, call.rows, call.most_sources), threads))
     plan.run(
         pass_,
@@ -233,7 +258,7 @@ def _run(plan: Plan, pass_: int, call: Call, externals: _Externals, kept: memory
     )  # fmt: skip
 
 
-def _forward(call: Call, plan: Plan) -> tuple[tuple[Tensor, ...], memory.Block]:
+def _forward(call: Call, plan: Plan, packed: memory.Block | None = None) -> tuple[tuple[Tensor, ...], memory.Block]:
     widths, traced = call.widths, call.setting.program.traced
     rows = Rows(call)
     externals = _Externals(plan, call, rows)
@@ -245,7 +270,7 @@ def _forward(call: Call, plan: Plan) -> tuple[tuple[Tensor, ...], memory.Block]:
         finals[name] = (torch.zeros if over else torch.empty)(call.state_shape(name), **memory.NUMBERS)
         externals.give_sorted(plan.slots["final", name], finals[name], over=over)
     kept = memory.take(plan.kept_floats(rows.steps, call.rows, call.most_sources))
-    _run(plan, 0, call, externals, kept)
+    _run(plan, 0, call, externals, kept, packed)
     return (rows.restore(output), *[rows.restore_rows(f) for f in finals.values()]), kept
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recurra.engines import eager, library, native, operator
+from recurra.engines.native_steps import NativeSteps
 from recurra.engines.widths import Call, Names
 from recurra.equations import nearest
 from recurra.equations.program import Program
@@ -61,6 +62,21 @@ def sweep(  # noqa: PLR0913 - the arrays of a call; all but the first four by ke
     if torch.compiler.is_compiling():
         return operator.sweep(call, engine)
     return native.sweep(call) if settle(call, engine) == "native" else eager.sweep(call)
+
+
+def steps(call: Call, engine: str) -> eager.Steps:
+    """A cell run step by step, for as long as a caller likes. Gradients pass through torch's operations.
+
+    Args:
+        call: its arrays; of the per-step inputs nothing but dtype, device and number of rows is used, and no state.
+        engine: as of :func:`sweep`.
+
+    Raises:
+        ValueError: the arrays do not fit the cell, or the engine named cannot serve the call.
+    """
+    if torch.compiler.is_compiling():
+        return eager.Steps(call)
+    return NativeSteps(call) if settle(call, engine) == "native" else eager.Steps(call)
 
 
 def settle(call: Call, engine: str) -> str:

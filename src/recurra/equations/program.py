@@ -12,6 +12,7 @@ from recurra.equations.cell import Cell, Traced
 from recurra.equations.graph import Node, Parameter, Rate, Width, part
 from recurra.equations.lower import lower
 from recurra.equations.schedule import Schedule, schedule
+from recurra.equations.stepping import Stepping, stepping
 
 Wanted = frozenset[Key]
 """The gradients asked for, by kind and name: frozen weights and plain data cost nothing."""
@@ -81,6 +82,12 @@ class Program:
         shapes = [*[p.shape for p in self.parameters.values()], self.parted]
         declared = [group.values() for group in (cell.inputs, cell.statics, cell.memories, cell.states)] + shapes
         return tuple(dict.fromkeys(w for group in declared for w in group if isinstance(w, str)))
+
+    @cached_property
+    def stepping(self) -> tuple[Program, Stepping]:
+        """What runs the cell a step at a time, and what its cell is given and hands out."""
+        found = stepping(self.cell)
+        return Program(found.cell), found
 
     @cached_property
     def inference(self) -> Schedule:

@@ -190,6 +190,8 @@ class Decoder(nn.Module):
     ) -> Attended:
         """What is computed once a sequence, ahead of :meth:`step`. While training, masks are drawn here.
 
+        The native engine takes the parameters as they are at the first step that wants no gradient.
+
         Args:
             memory: what is attended to, ``[B, S, M]``.
             memory_lengths: how many of its sources each row has, int64 ``[B]`` on the CPU; None is S for all.
@@ -204,7 +206,7 @@ class Decoder(nn.Module):
             raise ValueError("nothing tells how many rows there are; give batch=…")
         self._check_given(told, memory, static)
         what = None if memory is None else Memory(memory, memory_lengths)
-        return Attended(tuple(layer.steps(told, static, what) for layer in self._layers))
+        return Attended(tuple(layer.steps(told, self.engine, static, what) for layer in self._layers))
 
     def step(self, x: Tensor, state: DecoderState, attended: Attended) -> tuple[Tensor, DecoderState, Tensor | None]:
         """One step, with the parameters that :meth:`attend` has met.

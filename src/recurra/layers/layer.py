@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recurra.engines.eager import Steps
-from recurra.engines.sweep import sweep
+from recurra.engines.sweep import steps, sweep
 from recurra.engines.widths import Call, Names
 from recurra.equations.program import Program
 from recurra.equations.rewrite import projections
@@ -179,11 +179,12 @@ class Layer(nn.Module):
             engine=engine,
         )
 
-    def steps(self, batch: int, static: Tensor | None = None, memory: Memory | None = None) -> LayerSteps:
+    def steps(self, batch: int, engine: str, static: Tensor | None = None, memory: Memory | None = None) -> LayerSteps:
         """The layer step by step; what is computed once a sequence is computed here, and masks are drawn.
 
         Args:
             batch: B.
+            engine: which engine runs it.
             static: what is fed at every step, ``[B, S]``, or None.
             memory: what is attended to, or None.
         """
@@ -198,9 +199,7 @@ class Layer(nn.Module):
         memories, sources = _attended(program, memory)
         state = (None,) * len(self.state_sizes)
         call = Call(program, inputs, statics, state, parameters, memories=tuple(memories), sources=sources)
-        call.check()
-        call.check_kinds()
-        return LayerSteps(self, Steps(call))
+        return LayerSteps(self, steps(call, engine))
 
     def _arrays_of_call(self) -> Mapping[str, Tensor]:
         """The arrays, elements of them dropped."""
