@@ -149,11 +149,26 @@ def call_decoder(check: bool) -> None:
         gradients = torch.autograd.grad(output.square().sum(), sources, allow_unused=True, materialize_grads=True)
         return [output.detach(), *gradients]
 
-    found = run(decoder)
+    found, stepped = run(decoder), run_steps(decoder, x, memory, given)
     if check:
         other = copy.deepcopy(decoder)
         other.engine = "eager"
         assert_near(found, run(other), (decoder, decoder.attention, given))
+        whole, _ = other(x, memory=memory, **{**given, "lengths": None})
+        assert_near([stepped], [whole.detach()], (decoder, decoder.attention, given))
+
+
+@torch.no_grad()
+def run_steps(decoder: Decoder, x: Tensor, memory: Tensor, given: dict[str, Any]) -> Tensor:
+    """The outputs ``[B, T, W]`` one step at a time, in an order of the rows that changes on the way."""
+    attended = decoder.attend(memory, given["memory_lengths"], static=given["static"])
+    order, state, found = torch.randperm(len(x)), decoder.initial_state(len(x)), []
+    for t in range(x.shape[1]):
+        if t == 1:
+            x, state, attended = x[order], decoder.select(state, order), attended.select(order)
+        output, state, _ = decoder.step(x[:, t], state, attended)
+        found.append(output if t else output[order])
+    return torch.stack(found, 1)[order.argsort()]
 
 
 def call_twin(check: bool) -> None:
