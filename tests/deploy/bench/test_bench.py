@@ -97,10 +97,18 @@ def test_the_figures_of_a_report():
     text = as_text(report)
     assert "| lstm, step | µs | of peak | of reading | nn | cell |" in text
     assert "| H = 0 | 1e+06 | 50% | 80% | 2.00 (25%) | 3.00 (17%) |" in text
-    assert "| lstm, step | nn | 4.00 | 2.00 |" in text
-    assert "| lstm, step | the faster of nn and cell | 2.83 | 2.00 |" in text
+    assert "| lstm, step | nn | 4.00 | 2.00 |  |" in text
+    assert "| lstm, step | the faster of nn and cell | 2.83 | 2.00 | |" in text
     assert "| lstm | 5, 3, 4, 8 | 1 | 3 | 3.00 |" in text
     assert json.loads(as_json(report))["comparisons"][1]["ratio"] == {"nn": 8.0, "cell": 4.0}
+
+
+def test_the_most_that_a_ratio_can_be():
+    report = Report({}, Options(), [4e11, 3e11], 5e10)
+    for size, share in (("small", 0.25), ("large", 0.64)):
+        times, shares = {OURS: 1.0, "nn": 1.2}, {OURS: 1.2 * share, "nn": share}
+        report.comparisons.append(Comparison("training", "lstm", size, times, shares))
+    assert "| lstm, training | nn | 1.20 | 1.20 | 2.50 |" in as_text(report)
 
 
 def test_turns_time_what_runs():
