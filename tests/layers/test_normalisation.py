@@ -86,13 +86,14 @@ def test_batch_normalisation_over_time_is_torchs_on_the_tokens():
 def test_batch_normalisation_of_a_step_sees_no_other_step():
     x = drawn()
     found, norm = normed(x, ALIVE, kind="batch")
-    assert norm.running_mean is not None and norm.running_var is not None
+    before = torch.zeros(W).double(), torch.ones(W).double()
+    assert norm.running_mean is not None and (norm.running_mean != before[0]).all()
     for t in range(T):
         here = ALIVE[t, :, 0]
         if here.sum() > 1:
             expected = F.batch_norm(x[t, here], None, None, norm.weight, norm.bias, training=True)
-        else:  # a step that one row reaches is judged by the running means
-            expected = F.batch_norm(x[t, here], norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        else:  # a step that one row reaches is judged by the running means as they were
+            expected = F.batch_norm(x[t, here], *before, norm.weight, norm.bias)
         torch.testing.assert_close(found[t, here], expected)
 
 
@@ -131,6 +132,17 @@ def test_a_causal_stack_with_norms_keeps_its_promise():
             for t in range(4):
                 (gradient,) = torch.autograd.grad(layer(x)[0][:, t].sum(), x)
                 assert not gradient[:, t + 1 :].any()
+
+
+@pytest.mark.parametrize("lengths", [None, [6, 3]], ids=["one row", "steps that one row reaches"])
+def test_a_causal_batch_norm_does_not_judge_a_step_by_later_ones(lengths: list[int] | None):
+    norm = Normalisation("batch", place="projection")
+    layer = Recurrent("lstm", 4, 4, causal=True, normalisation=norm)
+    x = torch.randn(2 if lengths else 1, 6, 4)
+    other = x.clone()
+    other[:, 5] = 100.0
+    found = [copy.deepcopy(layer)(given, lengths=lengths)[0][:, :5] for given in (x, other)]
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
 
 
 def test_the_input_side_of_a_light_gru_is_normalised_over_the_batch():
@@ -179,6 +191,9 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "an instance of one step": (lambda: Normalisation("instance"), "a single number.*over_time=True"),
     "a layer over time": (lambda: Normalisation("layer", over_time=True), "kind='group' with groups=1"),
     "layer norm inside": (lambda: Normalisation("layer", place="recurrent"), "place='recurrent' is for kind='batch'"),
+    "no steps": (lambda: Normalisation("batch", steps=0), "steps of normalisation is 0; expected at least 1"),
+    "no momentum": (lambda: Normalisation("batch", momentum=7.0), "momentum of normalisation is 7.0; expected 0 to 1"),
+    "no epsilon": (lambda: Normalisation("layer", epsilon=-1.0), "epsilon of normalisation is -1.0; expected a number"),
     "groups that do not fit": (
         lambda: Recurrent("gru", 3, 4, num_layers=2, normalisation=Normalisation("group", groups=3)),
         "4 columns cannot be parted into 3 groups",

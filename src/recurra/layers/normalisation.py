@@ -68,6 +68,14 @@ class Normalisation:
             )
         if self.kind == "layer" and self.over_time:
             raise ValueError("layer normalisation is of one step; over time it is kind='group' with groups=1")
+        for what, given, fits in (
+            ("steps", self.steps, self.steps >= 1),
+            ("momentum", self.momentum, 0.0 <= self.momentum <= 1.0),
+            ("epsilon", self.epsilon, self.epsilon > 0.0),
+        ):
+            if not fits:
+                expected = {"steps": "at least 1", "momentum": "0 to 1", "epsilon": "a number above 0"}[what]
+                raise ValueError(f"{what} of normalisation is {given}; expected {expected}")
         if self.place == "recurrent" and (self.kind != "batch" or self.over_time):
             raise ValueError(
                 "place='recurrent' is for kind='batch', step by step; a cell with a layer norm has it in its equations"
@@ -149,12 +157,14 @@ class Norm(nn.Module):
                 f"batch normalisation of an input of shape [T, B, W] = {list(x.shape)} while training: it has one "
                 "number for each column; give more rows or steps, or call eval()"
             )
+        before = running_mean.clone(), running_var.clone()
         update_running(running_mean, running_var, (mean, variance, count), self.options.momentum)
         if self.options.over_time:
             return mean, variance
         mean, variance, count = moments(x, alive, (1,))
-        # A step that a single row reaches has no variance: it is judged by the running means.
-        return torch.where(count > 1, mean, running_mean), torch.where(count > 1, variance, running_var)
+        # A step that a single row reaches has no variance: it is judged by the running means, as they were, for this
+        # batch's know its later steps.
+        return torch.where(count > 1, mean, before[0]), torch.where(count > 1, variance, before[1])
 
 
 def moments(x: Tensor, alive: Tensor | None, dims: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
