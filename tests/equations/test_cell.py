@@ -112,6 +112,21 @@ def a_list(x: Value, h: Value):
     return h, (h,)
 
 
+def a_slice(x: Value, h: Value):
+    h = tanh(affine("h", x, h)[:2])
+    return h, (h,)
+
+
+def a_product_of_arrays(x: Value, h: Value):
+    h = tanh(x @ h)
+    return h, (h,)
+
+
+def a_method(x: Value, h: Value):
+    h = affine("h", x, h).tanh()
+    return h, (h,)
+
+
 REFUSED: list[tuple[Callable[..., Any], str, str]] = [
     (asks_for_truth, "if h > 0.5:", "select(condition, a, b)"),
     (chained_comparison, "h = select(0 < affine", "select(condition, a, b)"),
@@ -130,6 +145,9 @@ REFUSED: list[tuple[Callable[..., Any], str, str]] = [
     (a_text, "+ \"1\"", "a value of type str meets a symbol. Use symbols and plain numbers only"),
     (a_cube, "** 3", "the power 3 of a symbol"),
     (a_list, "maximum(", "a value of type list meets a symbol"),
+    (a_slice, "[:2])", "Use arithmetic and the functions of recurra.equations"),
+    (a_product_of_arrays, "x @ h", "Use arithmetic and the functions of recurra.equations"),
+    (a_method, ".tanh()", "no attribute 'tanh'"),
 ]  # fmt: skip
 
 

@@ -155,6 +155,12 @@ class Cell:
             known = [n for n in dir(language) if not n.startswith("_")]
             happened = f"the name `{error.name}` is not known{nearest(str(error.name), known)}"
             raise CellError(self._locate(error, happened), "Import it from recurra.equations") from error
+        except (TypeError, AttributeError) as error:
+            # Another library's function, an index, an operator that symbols do not have.
+            raise CellError(
+                self._locate(error, str(error)),
+                "Use arithmetic and the functions of recurra.equations on the arguments and what is made of them",
+            ) from error
         return Traced(graph, inputs, statics, memories, states, output, new_states, len(graph.nodes), names)
 
     def _check_result(self, graph: Graph, result: Any) -> tuple[Node, tuple[Node, ...]]:
