@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -245,6 +246,27 @@ def test_a_call_that_does_not_fit_says_why(mistake: str):
 def test_an_unknown_cell_is_a_cell_error_too():
     with pytest.raises(CellError):
         Recurrent("transformer", 5, 8)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("RNN", {"nonlinearity": "relu"}), ("LSTM", {}), ("LSTM", {"proj_size": 3, "dtype": torch.float64}), ("GRU", {})],
+    ids=["RNN", "LSTM", "projected", "GRU"],
+)
+def test_a_stack_of_torchs_layers(name: str, options: dict[str, Any], bias: bool):
+    theirs = getattr(nn, name)(5, 8, num_layers=2, bidirectional=True, bias=bias, dropout=0.5, **options).eval()
+    ours = Recurrent.from_torch(theirs)
+    x = torch.randn(3, 4, 5, dtype=options.get("dtype"))
+    (expected, final), (found, state) = theirs(x.transpose(0, 1)), ours(x)
+    torch.testing.assert_close(found.transpose(0, 1), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(state, final if name == "LSTM" else (final,), rtol=1e-5, atol=1e-6)
+    assert ours.dropout == 0.5 and not ours.training
+
+
+def test_another_module_is_no_stack_of_torchs_layers():
+    with pytest.raises(TypeError, match=r"torch\.nn's RNN, LSTM or GRU, or recurra's; got Linear"):
+        Recurrent.from_torch(nn.Linear(2, 3))  # type: ignore[arg-type]
 
 
 # What a parameter holds is read anew at every call, however it was changed.

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import recurra
 from recurra import cells
 from recurra.engines import memory
 from recurra.layers import Recurrent, Stepper
@@ -230,6 +231,16 @@ def test_a_state_that_does_not_fit_is_refused():
         stepper.state = (h,)
     with pytest.raises(ValueError, match=r"state c has shape \[1, 2, 7\]; expected \[L, B, W\] = \[1, 2, 8\]"):
         stepper.state = (h, c[..., :7])
+
+
+@pytest.mark.parametrize("layer", [recurra.LSTM(3, 5), torch.nn.GRU(3, 5)], ids=["twin", "torch"])
+def test_layers_of_torch_become_a_recurrent_first(layer: torch.nn.RNNBase):
+    with pytest.raises(TypeError, match=r"Stepper\(Recurrent\.from_torch\(layer\)\)"):
+        Stepper(layer)  # type: ignore[arg-type]
+    x = torch.randn(1, 4, 3)
+    stepper = Stepper(Recurrent.from_torch(layer))
+    found = torch.stack([stepper.step(x[:, t].contiguous()).clone() for t in range(4)])
+    torch.testing.assert_close(found, layer(x.transpose(0, 1))[0])
 
 
 @pytest.mark.parametrize("options", [{"batch": 0}, {"threads": 0}])

@@ -19,6 +19,7 @@ from recurra.layers.layer import Layer
 from recurra.layers.normalisation import Norm, Normalisation
 from recurra.layers.regularisation import Regularisation
 from recurra.layers.rows import Rows, rows
+from recurra.layers.torch_cells import torch_cell, torch_layers
 
 State = tuple[Tensor, ...]
 """One tensor for each state of the cell, ``[L, B, W]`` each; ``[2L, B, W]`` in both directions."""
@@ -102,6 +103,33 @@ class Recurrent(nn.Module):
         between = normalisation is not None and normalisation.place == "between"
         self.norms = nn.ModuleList(Norm(normalisation, i) for i in inputs[1:] if between)  # type: ignore[arg-type]
         self.reset_parameters()
+
+    @classmethod
+    def from_torch(cls, module: nn.RNNBase) -> Recurrent:
+        """A stack with the parameters of torch.nn's RNN, LSTM or GRU, or of a twin: copies, in their dtype and place.
+
+        It computes the same; inputs and outputs are ``[B, T, …]`` whatever the module's `batch_first`. Where torch has
+        two biases that are added, it has their sum.
+
+        Raises:
+            TypeError: the module is none of them.
+        """
+        if not isinstance(module, nn.RNNBase):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"from_torch takes torch.nn's RNN, LSTM or GRU, or recurra's; got {type(module).__name__}")
+        made = cls(
+            torch_cell(module.mode, module.bias, module.proj_size > 0).program.cell,
+            module.input_size,
+            module.hidden_size,
+            num_layers=module.num_layers,
+            widths={"P": module.proj_size} if module.proj_size else None,
+            bidirectional=module.bidirectional,
+            dropout=float(module.dropout) if module.num_layers > 1 else 0.0,
+        ).to(next(module.parameters()))
+        with torch.no_grad():
+            for layer, parameters in zip(made._in_order(), torch_layers(module), strict=True):
+                for name, value in parameters.items():
+                    layer.parameter(name).copy_(value)
+        return made.train(module.training)
 
     def _check_stack(self) -> None:
         """Raise ValueError where layers and options do not fit together."""

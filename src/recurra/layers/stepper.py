@@ -37,9 +37,15 @@ class Stepper:
     Raises:
         ValueError: batch or threads is below 1, the layers need more than the step before (both directions,
             normalisation outside the cell), they feed back noise, or the native engine does not run them.
+        TypeError: the layers are no `Recurrent`; :meth:`Recurrent.from_torch` makes one of torch.nn's.
     """
 
     def __init__(self, recurrent: Recurrent, batch: int = 1, *, threads: int | None = None) -> None:
+        if not isinstance(recurrent, Recurrent):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"a stepper runs a Recurrent, and this is {type(recurrent).__module__}.{type(recurrent).__name__}; of "
+                "torch.nn's layers and recurra's in their place make one: Stepper(Recurrent.from_torch(layer))"
+            )
         for name, number in (("batch", batch), ("threads", threads)):
             if number is not None and number < 1:
                 raise ValueError(f"{name}={number}: a stepper needs at least 1")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from recurra import cells
 from recurra.engines.widths import Names
@@ -36,6 +36,14 @@ class TorchCell:
             weight_ih, weight_hh, bias_ih, bias_hh, *projection = weights
             weights = (weight_ih, weight_hh, *self.add(bias_ih, bias_hh), *projection)
         return dict(zip(self.arrays, weights, strict=True))
+
+
+def torch_layers(module: nn.RNNBase) -> Iterator[dict[str, Tensor]]:
+    """The parameters of our cell by name, from the lowest layer of torch.nn's up, in both directions first forwards."""
+    cell = torch_cell(module.mode, module.bias, module.proj_size > 0)
+    for weights in module.all_weights:
+        arrays = cell.parameters(weights)
+        yield {n: part for names, a in arrays.items() for n, part in zip(names, a.chunk(len(names)), strict=True)}
 
 
 def _all(bias_ih: Tensor, bias_hh: Tensor) -> tuple[Tensor, ...]:
