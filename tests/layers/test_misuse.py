@@ -51,6 +51,19 @@ def test_arrays_of_two_kinds_are_named(x: Tensor, state: Any, said: str):
         recurra.Recurrent("lstm", 3, 5)(x, state)
 
 
+@pytest.mark.parametrize(
+    ("cell", "options", "said"),
+    [
+        ("projected_lstm", {"widths": {"P": 0}}, "the width P of cell projected_lstm is 0"),
+        ("jordan", {"widths": {"O": -1}}, "the width O of cell jordan is -1"),
+        ("lstm", {"num_layers": 1.5}, "num_layers is 1.5; expected at least 1, a whole number"),
+    ],
+)
+def test_a_size_that_is_none_is_refused_when_the_layer_is_made(cell: str, options: dict[str, Any], said: str):
+    with pytest.raises(ValueError, match=said):
+        recurra.Recurrent(cell, 3, 5, **options)
+
+
 def test_autocast_may_bring_other_dtypes_together():
     with torch.autocast("cpu", torch.bfloat16):
         assert recurra.Recurrent("gru", 3, 5)(X.bfloat16())[0].shape == (2, 4, 5)

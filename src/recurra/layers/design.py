@@ -19,8 +19,8 @@ from recurra.layers.regularisation import Regularisation
 def check_stack(sizes: Mapping[str, int], static_size: int, dropout: float) -> None:
     """Raise ValueError where a size of a stack is below 1, that of its static input below 0, or dropout no chance."""
     for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} is {size}; expected at least 1")
+        if not isinstance(size, int) or size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"{name} is {size}; expected at least 1, a whole number")
     if static_size < 0:
         raise ValueError(f"static_size is {static_size}; expected the columns of a static input, or 0")
     if not 0.0 <= dropout < 1.0:
@@ -89,6 +89,9 @@ class Design:
 
     def __post_init__(self) -> None:
         cell, norm = self.cell, self.normalisation
+        for name, size in self.widths.items():
+            if not isinstance(size, int) or size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ValueError(f"the width {name} of cell {cell.name} is {size}; expected at least 1, a whole number")
         if len(cell.inputs) != 1 or len(cell.statics) > 1:
             raise ValueError(
                 f"cell {cell.name} takes {', '.join((*cell.inputs, *cell.statics))}; a layer feeds one input, and one "
