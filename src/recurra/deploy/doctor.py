@@ -94,11 +94,15 @@ def processor() -> str:
 
 
 def _engines(missing: str) -> dict[str, str]:
-    gpu = f"{torch.cuda.get_device_name()} found" if torch.cuda.is_available() else "torch sees no CUDA device"
+    where = "recurra.LSTM, GRU and RNN on CUDA, by torch's own kernels"
     return {
         "native": f"not available: {missing}" if missing else "available: float32 on the CPU",
         "eager": "available: any device, any dtype, derivatives of any order",
-        "cudnn": f"not available: this version runs cells on a GPU with the eager engine ({gpu})",
+        "cudnn": (
+            f"available: {where}, on {torch.cuda.get_device_name()}"
+            if torch.cuda.is_available()
+            else f"not available: torch sees no CUDA device ({where})"
+        ),
     }
 
 
