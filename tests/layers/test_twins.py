@@ -210,6 +210,27 @@ def test_a_wrong_call_fails_as_torchs(name: str, x: Any, hx: Any):
     assert str(found.value).split()[:3] == str(expected.value).split()[:3]
 
 
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+def test_tensors_in_two_places_fail_as_torchs(name: str):
+    elsewhere, x = torch.zeros(1, 2, 5, device="meta"), torch.zeros(4, 2, 3)
+    calls = [(x.to("meta"), None), (x, (elsewhere, elsewhere) if name == "LSTM" else elsewhere)]
+    for given in calls:
+        with pytest.raises(RuntimeError, match="same device"):
+            getattr(nn, name)(3, 5)(*given)
+        with pytest.raises(RuntimeError, match="tensors are not at the same device"):
+            getattr(recurra, name)(3, 5)(*given)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_output_lies_as_torchs_whatever_the_input_does(kind: str, layers: int):
+    theirs, ours = pair(kind, num_layers=layers)
+    for x in (torch.randn(2, 4, INPUTS).transpose(0, 1), torch.randn(4, 1, INPUTS).expand(4, 2, INPUTS)):
+        assert theirs(x)[0].is_contiguous()
+        found = ours(x)[0]
+        torch.testing.assert_close(found.view(8, -1), theirs(x)[0].view(8, -1), rtol=1e-5, atol=1e-6)
+
+
 def test_states_of_other_rows_than_a_packed_input_are_an_error():
     x = pack_sequence([torch.zeros(4, 3), torch.zeros(2, 3)])
     with pytest.raises(RuntimeError, match=r"Expected hidden\[0\] size \(1, 2, 5\), got \[1, 3, 5\]"):

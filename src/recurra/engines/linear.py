@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.engines import library, memory
-from recurra.engines.native import tensor_obstacle
+from recurra.engines.native import have_no_memory, tensor_obstacle
 
 LINEAR_VERSION = 1
 Reduction = Literal["mean", "sum", "none"]
@@ -283,7 +283,7 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         x, weight = cast(tuple[Tensor, Tensor], ctx.saved_tensors)
         needs_x, needs_weight, needs_bias = cast(tuple[bool, bool, bool], ctx.needs_input_grad)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or have_no_memory([gradient]):
             dx = gradient @ weight if needs_x else None
             dweight = gradient.t() @ x if needs_weight else None
             return dx, dweight, gradient.sum(0) if needs_bias else None
@@ -370,7 +370,7 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         tensors = cast(tuple[Tensor, Tensor, Tensor | None, Tensor], ctx.saved_tensors)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or have_no_memory([gradient]):
             return (*_differentiable(ctx, tensors, gradient), None, None)
         # Handed out once, for whoever gets them may change them; another backward computes them anew.
         found, ctx.gradients = ctx.gradients, None
@@ -390,10 +390,12 @@ def _differentiable(
     ctx: Any, tensors: tuple[Tensor, Tensor, Tensor | None, Tensor], gradient: Tensor
 ) -> list[Tensor | None]:
     """The gradients as a graph of their own, for derivatives of derivatives: torch computes the loss again."""
-    features, weight, bias = (None if t is None else t.view_as(t) for t in tensors[:3])  # one given twice is two
-    loss = _torch_rows(cast(Tensor, features), cast(Tensor, weight), bias, tensors[3], ctx.settings)
+    differentiable = torch.is_grad_enabled()
+    with torch.enable_grad():
+        features, weight, bias = (None if t is None else t.view_as(t) for t in tensors[:3])  # one given twice is two
+        loss = _torch_rows(cast(Tensor, features), cast(Tensor, weight), bias, tensors[3], ctx.settings)
     sources = (features, weight, bias)
     wanted = [t if need else None for t, need in zip(sources, ctx.needs_input_grad[:3], strict=True)]
-    found = torch.autograd.grad(loss, [t for t in wanted if t is not None], gradient, create_graph=True)
+    found = torch.autograd.grad(loss, [t for t in wanted if t is not None], gradient, create_graph=differentiable)
     rest = iter(found)
     return [None if t is None else next(rest) for t in wanted]

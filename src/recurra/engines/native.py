@@ -86,6 +86,11 @@ def _is_dispatched(tensor: Tensor) -> bool:
     return torch._C._dispatch_keys(tensor).has(key)  # pyright: ignore[reportPrivateUsage]
 
 
+def have_no_memory(gradients: Sequence[Tensor | None]) -> bool:
+    """Whether a gradient stands for many of them (``is_grads_batched``), which torch's operations alone can take."""
+    return any(g is not None and not torch._C._has_storage(g) for g in gradients)  # pyright: ignore[reportPrivateUsage]
+
+
 def sweep(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run the cell over the call's steps.
 
@@ -133,7 +138,7 @@ class _Sweep(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
         call = ctx.setting.call(ctx.saved_tensors)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or have_no_memory(gradients):
             found = _differentiable(call, ctx.plan, gradients)
         else:
             found = _backward(call, ctx.plan, ctx.kept, gradients)
@@ -142,15 +147,21 @@ class _Sweep(torch.autograd.Function):
 
 def _differentiable(call: Call, plan: Plan, gradients: Sequence[Tensor | None]) -> dict[Slot, Tensor | None]:
     """The gradients as a graph of their own, for derivatives of derivatives: the eager engine runs the sweep again."""
-    # A tensor given twice is two sources.
-    call = call.setting.call([None if t is None else t.view_as(t) for t in call.tensors])
-    output, final = eager.sweep(call)
+    differentiable = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # A tensor given twice is two sources.
+        call = call.setting.call([None if t is None else t.view_as(t) for t in call.tensors])
+        output, final = eager.sweep(call)
     pairs = [(y, g) for y, g in zip((output, *final), gradients, strict=True) if g is not None and y.requires_grad]
     if not pairs:
         return {}
     sources = {k: t for k, t in zip(call.setting.keys, call.tensors, strict=True) if k in plan.wanted and t is not None}
     found = torch.autograd.grad(
-        [y for y, _ in pairs], list(sources.values()), [g for _, g in pairs], create_graph=True, allow_unused=True
+        [y for y, _ in pairs],
+        list(sources.values()),
+        [g for _, g in pairs],
+        create_graph=differentiable,
+        allow_unused=True,
     )
     return dict(zip(sources, found, strict=True))
 

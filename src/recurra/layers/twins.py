@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import Any
 
 import torch
@@ -77,9 +78,11 @@ class _Twin(nn.RNNBase):
             states = states if batched else tuple(s.unsqueeze(1) for s in states)
         self.check_input(input, None)
         values, finals = self._sweep(input.transpose(0, 1) if self.batch_first else input, states, None)
+        # As torch's, whatever the input's layout is: an engine lays its outputs as its inputs.
+        values = values.transpose(0, 1) if self.batch_first else values.contiguous()
         if not batched:
-            return values.squeeze(1), tuple(s.squeeze(1) for s in finals)
-        return values.transpose(0, 1) if self.batch_first else values, finals
+            return values.squeeze(0 if self.batch_first else 1), tuple(s.squeeze(1) for s in finals)
+        return values, finals
 
     def _run_packed(self, input: PackedSequence, states: States | None) -> tuple[PackedSequence, States]:
         """The rows stay in the order of the packing, longest first; the states are the caller's."""
@@ -99,7 +102,7 @@ class _Twin(nn.RNNBase):
         """In the dtype of the parameters: the engines compute in one dtype throughout."""
         dtype, device = self._arrays(0, 0)[0].dtype, _data(input).device.type
         if not torch.compiler.is_compiling():
-            _log.info("%s runs in %s under autocast", type(self).__name__, str(dtype).removeprefix("torch."))
+            _tell_autocast(type(self).__name__, str(dtype).removeprefix("torch."))
         with torch.autocast(device, enabled=False):
             return self._run(input.to(dtype), None if states is None else tuple(s.to(dtype) for s in states))
 
@@ -110,6 +113,15 @@ class _Twin(nn.RNNBase):
                 f"For {'' if batched else 'un'}batched {wanted}-D input, hx should also be {wanted}-D but got "
                 f"{', '.join(f'{s.dim()}-D' for s in states)} tensor{'s' if len(states) > 1 else ''}"
             )
+
+    def _check_devices(self, states: States | None, values: Tensor) -> None:
+        found = {"parameter": self._arrays(0, 0)[0].device} | ({} if states is None else {"hidden": states[0].device})
+        for what, device in found.items():
+            if device != values.device:
+                raise RuntimeError(
+                    f"Input and {what} tensors are not at the same device, found input tensor at {values.device} and "
+                    f"{what} tensor at {device}"
+                )
 
     def _check_states(self, states: States, values: Tensor) -> None:
         layers = self.num_layers * (2 if self.bidirectional else 1)
@@ -131,6 +143,7 @@ class _Twin(nn.RNNBase):
         steps, rows = values.shape[:2]
         if steps == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+        self._check_devices(states, values)
         if states is not None:
             self._check_states(states, values)
         if rows == 0:
@@ -168,6 +181,11 @@ class _Twin(nn.RNNBase):
         if packing is None:
             return nn.functional.dropout(values.contiguous(), self.dropout)
         return packing.pad(nn.functional.dropout(packing.pack(values), self.dropout))
+
+
+@cache
+def _tell_autocast(layer: str, dtype: str) -> None:
+    _log.info("%s runs in %s under autocast", layer, dtype)
 
 
 def _data(input: Tensor | PackedSequence) -> Tensor:
