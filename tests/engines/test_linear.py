@@ -93,9 +93,11 @@ def test_cross_entropy_equals_torch(instruction_set: str, size: tuple[int, int, 
 @pytest.mark.parametrize("size", SIZES)
 def test_linear_equals_torch(instruction_set: str, size: tuple[int, int, int]):
     x, weight, bias, _ = case(*size)
-    weights = torch.randn(size[0], size[2])
+    weights = torch.randn(size[0], size[2], generator=torch.Generator().manual_seed(0))
     found = with_gradients(linear.linear, [x, weight, bias], weights)
-    assert_close(found, with_gradients(F.linear, [t.double() for t in (x, weight, bias)], weights))
+    exact = [t.double() for t in (x, weight, bias)]
+    # A single column's sum of weights is small beside them.
+    assert_close(found, with_gradients(F.linear, exact, weights), least=1.0 if size[2] == 1 else 1e-3)
 
 
 def test_many_chunks_and_groups_agree_with_torch():

@@ -394,8 +394,7 @@ def _differentiable(
     with torch.enable_grad():
         features, weight, bias = (None if t is None else t.view_as(t) for t in tensors[:3])  # one given twice is two
         loss = _torch_rows(cast(Tensor, features), cast(Tensor, weight), bias, tensors[3], ctx.settings)
-    sources = (features, weight, bias)
-    wanted = [t if need else None for t, need in zip(sources, ctx.needs_input_grad[:3], strict=True)]
+    wanted = [t if n else None for t, n in zip((features, weight, bias), ctx.needs_input_grad[:3], strict=True)]
     found = torch.autograd.grad(loss, [t for t in wanted if t is not None], gradient, create_graph=differentiable)
     rest = iter(found)
-    return [None if t is None else next(rest) for t in wanted]
+    return [t if t is None else next(rest) for t in wanted]
