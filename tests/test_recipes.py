@@ -21,6 +21,14 @@ def test_a_recipe_is_a_configuration(path: Path):
     assert f"recurra train recipes/{path.name}" in text
 
 
+@pytest.mark.parametrize("name", ["dates", "addition"])
+def test_a_builtin_task_is_trained_as_in_its_recipe(name: str):
+    recipe = read_recipe(RECIPES[0].parent / f"{name}.yaml")
+    for key in ("task", "data", "seed"):
+        del recipe[key]
+    assert tasks.get("translate").suited[f"builtin:{name}"] == recipe
+
+
 def test_the_small_model_is_zarembas():
     config = build_config(LanguageModellingConfig, read_recipe(RECIPES[0].parent / "ptb-small.yaml"))
     model, train, optimizer = config.model, config.train, config.optimizer

@@ -123,6 +123,9 @@ def _prepared(places: list[str], values: list[str]) -> tuple[Any, Any]:
     if rest:
         values = [f"data={rest[0]}", *values]
     task_class = tasks.get(name)
+    if not recipe:
+        data = [value for key, _, value in (word.partition("=") for word in values) if key == "data"]
+        recipe = dict(task_class.suited.get(data[-1], {})) if data else {}
     return task_class, build_config(task_class.Config, recipe, values)
 
 

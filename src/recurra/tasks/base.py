@@ -76,7 +76,8 @@ class Task(ABC):
         wishes: what `generate` can be told beside its prompt, each with its meaning; a task whose models write has a
             method `generate(model, prompt, *, length, sampler, seed, wishes)` that yields pieces of text, see
             `recurra.tasks.lm.task`; `wishes` is given only where there are some.
-        in_use: groups of settings that may be set anew whenever a trained model is used.
+        in_use: groups of settings, and single ones, that may be set anew whenever a trained model is used.
+        suited: settings that go with data of this library's own, by the data's name: below all that a user gives.
     """
 
     name: ClassVar[str]
@@ -88,6 +89,7 @@ class Task(ABC):
     options: ClassVar[Mapping[str, str]] = {}
     wishes: Mapping[str, str] = {}
     in_use: ClassVar[Sequence[str]] = ()
+    suited: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @classmethod
     @abstractmethod

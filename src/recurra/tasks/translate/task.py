@@ -26,6 +26,7 @@ from recurra.tasks.translate.scoring import baseline, figures, loss, timed
 from recurra.tasks.translate.search import Translation as Found
 from recurra.tasks.translate.search import Translator
 from recurra.tasks.translate.sides import Sides
+from recurra.tasks.translate.suited import SUITED
 
 logger = logging.getLogger("recurra.tasks")
 
@@ -54,7 +55,8 @@ class Translation(ExampleTask[_Data]):
         "rerank": "choose among them by a noisy channel: decode.reverse and decode.language name its two models",
         "symbols": "print each line, of the target language, cut into symbols: a text for a language model",
     }
-    in_use: ClassVar[tuple[str, ...]] = ("decode", "score")
+    in_use: ClassVar[tuple[str, ...]] = ("decode", "score", "text.unfit")
+    suited: ClassVar[Mapping[str, Mapping[str, Any]]] = SUITED
 
     def __init__(self, config: TranslateConfig, sides: Sides, data: _Data | None = None) -> None:
         """A task with the symbols of both sides, and with the examples where it is to be trained."""
