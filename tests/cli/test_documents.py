@@ -29,6 +29,12 @@ def run(command, here: Path, table: Path) -> Path:
     return here / "run"
 
 
+def test_how_many_poems_are_measured_may_be_said_at_use(command, table: Path, run: Path):
+    assert "well_formed" in json.loads((command("evaluate", run, table), (run / "evaluation.json").read_text())[1])
+    status, _, err = command("evaluate", run, table, "document.samples=0")
+    assert status == 0 and "well_formed" not in json.loads((run / "evaluation.json").read_text()), err
+
+
 def test_from_a_table_to_a_poem(command, here: Path, table: Path, run: Path):
     assert "Written by the model" in (run / "report.html").read_text()
     status, out, err = command("generate", run, "--form", "3", "--title", "ab", "--prompt", "cc", "--seed", "1")

@@ -28,6 +28,20 @@ def translator(command, pairs: Path) -> Path:
     return pairs / "run"
 
 
+def test_a_builtin_task_has_settings_of_its_own_below_those_given(command, here: Path):
+    status, _, err = command("train", "translate", "builtin:addition", "model.hidden=8", "train.steps=1", "run=sums")
+    assert status == 0, err
+    config = (here / "sums" / "config.yaml").read_text()
+    assert "level: char" in config and "hidden: 8" in config and "embedding: 16" in config
+
+
+def test_what_does_not_fit_may_be_left_out_at_use(command, pairs: Path, translator: Path):
+    (pairs / "empty.tsv").write_text("one two!\tzwei eins!\nthree\t\n")
+    status, _, err = command("evaluate", translator, "empty.tsv")
+    assert (status, "leave such pairs out with text.unfit=skip" in err) == (2, True), err
+    assert command("evaluate", translator, "empty.tsv", "text.unfit=skip")[0] == 0
+
+
 def test_from_two_files_to_a_choice_by_the_noisy_channel(command, pairs: Path, translator: Path):
     status, out, err = command("evaluate", translator, "score.baseline=words")
     assert status == 0, err

@@ -126,8 +126,8 @@ def load_model(
     task_class, config = load_config(path, find_task, words, cell=cell)
     for word in words:
         key, _ = split_word(word)
-        if key.partition(".")[0] not in task_class.in_use:
-            known = ", ".join(f"{group}.…" for group in task_class.in_use) or "none"
+        if key not in task_class.in_use and key.partition(".")[0] not in task_class.in_use:
+            known = ", ".join(name if "." in name else f"{name}.…" for name in task_class.in_use) or "none"
             raise ConfigError(
                 f"{key} belongs to the training of {path} and cannot change any more; settings of use are: {known}"
             )

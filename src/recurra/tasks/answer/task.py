@@ -44,6 +44,7 @@ class Answering(ExampleTask[_Data]):
     options: ClassVar[dict[str, str]] = {
         "attention": "also print which words of the passage each look looked at, with their weights"
     }
+    in_use: ClassVar[tuple[str, ...]] = ("text.longest",)
 
     def __init__(self, config: AnswerConfig, lexicon: Lexicon, data: _Data | None = None) -> None:
         """A task with its words and answers; see `open` and `load`.

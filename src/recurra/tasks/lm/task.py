@@ -53,14 +53,14 @@ class LanguageModelling(Task):
     A text is a single file or all text files of a folder, one after another. Its vocabulary is made from all of `data`,
     the part kept for validation included; separate validation files have no part in it.
 
-    Where the settings say that the data are documents, `open` and `load` give a task of the class that reads those,
-    `recurra.tasks.lm.documents.DocumentModelling`.
+    Where the settings say that the data are documents, `open` and `load` give a `documents.DocumentModelling`.
     """
 
     name = "lm"
     Config: ClassVar[type] = LanguageModellingConfig
     config: LanguageModellingConfig
     wishes: Mapping[str, str] = WISHES
+    in_use: ClassVar[tuple[str, ...]] = ("document.samples", "document.rhymes")
 
     def __init__(self, config: LanguageModellingConfig, vocabulary: Vocabulary, text: _Text | None = None) -> None:
         """A task with a vocabulary, and with the text where it is to be trained; see `open` and `load`."""
