@@ -39,6 +39,10 @@ def test_from_classes_to_words_and_back(command, here: Path, words: Path, writer
     assert status == 0 and len(found) == 4 and found[2] == "", err
     assert set(found[0] + found[3]) <= set("abe") and set(found[1]) <= set("cdf")
 
+    (here / "many.txt").write_text("low\n" * 20)
+    same, again, other = (command("predict", writer, "many.txt", *w)[1] for w in ((), (), ("decode.seed=7",)))
+    assert same == again != other and len(other.splitlines()) == 20
+
 
 def test_from_styles_to_tunes(command, here: Path):
     draw = np.random.default_rng(0)

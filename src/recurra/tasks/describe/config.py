@@ -118,6 +118,7 @@ class DecodeConfig(WordingConfig):
     steps: int | None = setting(None, "frames of values; null: those of the longest sequence learnt from")
     beats: float = setting(0.5, "length of a frame in quarter notes, in MIDI files")
     tempo: float = setting(100.0, "quarter notes a minute, in MIDI files")
+    seed: int | None = setting(None, "seed of what is drawn; null: the run's, so that each call draws the same")
 
     def __post_init__(self) -> None:
         super().__post_init__()

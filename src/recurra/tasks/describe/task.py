@@ -226,12 +226,12 @@ class Describing(ExampleTask[_Data]):
             ConfigError: a line is not understood; it names the line.
         """
         if isinstance(source, Path) and (source.suffix == ".npz" or is_picture(source)):
-            yield from self._answers(model, self._features(source), self.config.seed)
+            yield from self._answers(model, self._features(source), self._seed)
             return
         blocks = line_blocks(read_pieces(source)) if isinstance(source, Path) else source
         for number, block in enumerate(blocks):
             lines = [line for line in block if line.text.strip()]
-            answers = self._answers(model, np.array([self._thing(line) for line in lines]), self.config.seed + number)
+            answers = self._answers(model, np.array([self._thing(line) for line in lines]), self._seed + number)
             yield from (next(answers) if line.text.strip() else "" for line in block)
 
     def pictures(
@@ -273,12 +273,18 @@ class Describing(ExampleTask[_Data]):
     def _asked(self, source: Path | Iterable[Sequence[Line]]) -> Iterator[tuple[np.ndarray, int]]:
         """The things of each block of a source, at least one, and the seed of what is drawn of them."""
         if isinstance(source, Path) and (source.suffix == ".npz" or is_picture(source)):
-            yield self._features(source), self.config.seed
+            yield self._features(source), self._seed
             return
         for number, block in enumerate(line_blocks(read_pieces(source)) if isinstance(source, Path) else source):
             things = [self._thing(line) for line in block if line.text.strip()]
             if things:
-                yield np.array(things), self.config.seed + number
+                yield np.array(things), self._seed + number
+
+    @property
+    def _seed(self) -> int:
+        """Of what is drawn when the model is used."""
+        drawn = self.config.decode.seed
+        return self.config.seed if drawn is None else drawn
 
     def _values(self, model: VectorToSequence, things: np.ndarray, seed: int) -> np.ndarray:
         """The values that are written of things, [N, T, K]."""
