@@ -123,6 +123,13 @@ def test_a_model_or_vocabulary_that_is_damaged(command, trained: Path):
     assert command("generate", trained, "--length", 3)[0] == 0
 
 
+def test_a_vocabulary_of_another_run(command, here: Path, trained: Path, tiny):
+    (here / "other.txt").write_text("xyz " * 200)
+    assert command("train", "lm", "other.txt", *tiny, "train.steps=1", "run=other")[0] == 0
+    (trained / "vocabulary.json").write_bytes((here / "other" / "vocabulary.json").read_bytes())
+    refused(command("generate", trained), "the files of this folder is another run's")
+
+
 def test_a_checkpoint_of_another_model(command, here: Path, text: Path, tiny, trained: Path):
     assert command("train", "lm", text, *tiny, "train.steps=2", "run=other")[0] == 0
     shutil.copy(here / "other" / "checkpoint" / "last.pt", trained / "checkpoint" / "last.pt")

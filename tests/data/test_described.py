@@ -22,6 +22,17 @@ def test_labels_are_classes(tmp_path: Path):
     assert found.take(np.array([2])).texts == ["Daly"]
 
 
+def test_a_text_that_is_empty_is_named(tmp_path: Path):
+    (tmp_path / "names.tsv").write_text("A\tAnn\nB\t\nA\tAda\n")
+    with pytest.raises(DataError, match=r"names\.tsv, line 2: the text is empty"):
+        described(tmp_path / "names.tsv")
+    (tmp_path / "folder").mkdir()
+    for name, text in (("A", "Ann\n\nAda\n"), ("B", "\n")):
+        (tmp_path / "folder" / f"{name}.txt").write_text(text)
+    with pytest.raises(DataError, match=r"B\.txt holds no text for its label"):
+        described(tmp_path / "folder")
+
+
 def test_pictures_with_several_captions_each(tmp_path: Path):
     split, images = np.array(["train", "dev", "other"]), np.array(["a.jpg", "b.jpg", "c.jpg"])
     np.savez(tmp_path / "f.npz", grid=FEATURES, split=split, image=images)
@@ -108,7 +119,14 @@ def test_features_of_a_picture(tmp_path: Path):
 def test_pictures_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("PIL.Image", reason="pictures are read with Pillow, an extra")
     (tmp_path / "a.jpg").write_bytes(b"no picture")
-    for name, said in (("a.jpg", "cannot be read as a picture"), ("b.jpg", "there is no file")):
+    image = pytest.importorskip("PIL.Image")
+    image.new("1", (64, 64)).save(tmp_path / "huge.png")
+    monkeypatch.setattr(image, "MAX_IMAGE_PIXELS", 64)  # of twice as many it is feared that they burst the memory
+    for name, said in (
+        ("a.jpg", "cannot be read as a picture"),
+        ("b.jpg", "there is no file"),
+        ("huge.png", "exceeds"),
+    ):
         with pytest.raises(DataError, match=said):
             picture_features(tmp_path / name)
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)

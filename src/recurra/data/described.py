@@ -94,7 +94,7 @@ def read_described(path: Path, columns: Columns, array: str, captions: Path | No
 
 def of_labels(path: Path, columns: Columns) -> Described:
     """Labelled texts, each about its label."""
-    labelled = read_labelled(path, columns)
+    labelled = read_labelled(path, columns, whole=True)
     classes = sorted({one.label for one in labelled})
     number = {label: k for k, label in enumerate(classes)}
     of = np.array([number[one.label] for one in labelled])

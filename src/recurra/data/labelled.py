@@ -33,8 +33,8 @@ class Columns:
     separator: str = "auto"  # or one of SEPARATORS
 
 
-def read_labelled(path: str | Path, columns: Columns) -> list[Labelled]:
-    """The labelled texts at `path`, in order; texts without a symbol are left out.
+def read_labelled(path: str | Path, columns: Columns, *, whole: bool = False) -> list[Labelled]:
+    """The labelled texts at `path`, in order; texts without a symbol are left out, or an error where all are `whole`.
 
     A folder holds one text file (.txt, .txt.gz) for each label, called by it, one text a line. A file is a table: a
     label and a text on each line, or any columns whose names stand in its first line, plain or packed with gzip. What
@@ -52,6 +52,9 @@ def read_labelled(path: str | Path, columns: Columns) -> list[Labelled]:
     else:
         raise DataError(f"there is no file or folder {path}")
     kept = [example for example in examples if example.text.strip()]
+    if whole and path.is_file() and len(kept) < len(examples):
+        empty = next(example for example in examples if not example.text.strip())
+        raise DataError(f"{empty.file}, line {empty.line}: the text is empty; give one, or remove the line")
     if not kept:
         raise DataError(f"{path} holds no labelled text: expected a label and a text on each line, or one file a label")
     return kept
@@ -65,7 +68,10 @@ def _of_folder(folder: Path) -> Iterator[Labelled]:
         )
     for file in files:
         label = file.name.removesuffix(".gz").removesuffix(".txt")
-        yield from (Labelled(label, line.text, file, line.number) for line in _lines(file))
+        found = [Labelled(label, line.text, file, line.number) for line in _lines(file)]
+        if not any(one.text.strip() for one in found):
+            raise DataError(f"{file} holds no text for its label: give one on a line, or remove the file")
+        yield from found
 
 
 def _of_table(file: Path, columns: Columns) -> Iterator[Labelled]:

@@ -37,7 +37,7 @@ def picture_features(path: Path) -> np.ndarray:
             pixels = np.asarray(image.convert("RGB").resize((SIDE, SIDE)), dtype=np.float32) / 255
     except FileNotFoundError:
         raise DataError(f"there is no file {path}") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
         raise DataError(f"{path} cannot be read as a picture ({error}); save it anew, as .jpg or .png") from error
     down, across = np.gradient(pixels.mean(2))
     size, angle = np.hypot(down, across), np.arctan2(down, across) % np.pi

@@ -22,6 +22,10 @@ def picture_file(found: Sequence[Finding], path: Path) -> bytes:
         shown = findings.section({}, [as_dict(one) for one in found])
         return page.page(path.stem, [shown]).encode()
     maps = [one for one in found if isinstance(one, Heatmap)]
-    if path.suffix != ".svg" or len(maps) < len(found):
-        raise ConfigError(f"{path}: these pictures are not written so: give a name that ends in .html")
+    if path.suffix != ".svg":
+        raise ConfigError(f"{path}: pictures are not written so: give a name that ends in .html or .svg")
+    if len(maps) < len(found):
+        raise ConfigError(
+            f"{path}: these pictures are not written so, for not all are maps: give a name that ends in .html"
+        )
     return heatmaps.document(maps).encode()

@@ -175,7 +175,10 @@ class RunFolder:
             raise CheckpointError(f"{path} is damaged or no safetensors file ({error}); restore it") from error
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
-            raise CheckpointError(f"{path} does not fit the model of config.yaml: {reason}") from error
+            raise CheckpointError(
+                f"{path} does not fit the model that config.yaml and the vocabulary beside it make: {reason}. One of "
+                "the files of this folder is another run's: restore it"
+            ) from error
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint in one atomic step. Raises OSError."""
