@@ -42,6 +42,22 @@ def test_what_does_not_fit_may_be_left_out_at_use(command, pairs: Path, translat
     assert command("evaluate", translator, "empty.tsv", "text.unfit=skip")[0] == 0
 
 
+def test_translations_may_be_drawn(command, pairs: Path, translator: Path):
+    def said(*words: str) -> str:
+        status, out, err = command("predict", translator, "en.txt", *words)
+        assert status == 0, err
+        return out
+
+    drawn = "decode.way=sample"
+    assert said(drawn, "decode.top_k=1") == said("decode.beam=1")
+    hot = said(drawn, "decode.temperature=3")
+    assert hot == said(drawn, "decode.temperature=3") != said(drawn, "decode.temperature=3", "decode.seed=5")
+    assert hot != said(drawn, "decode.temperature=3", "decode.top_p=0.5")
+    for words, what in (("decode.required=eins", "leave out decode.way=sample"), ("decode.top_p=2", "decode.top_p=2")):
+        status, _, err = command("predict", translator, "en.txt", drawn, words)
+        assert (status, what in err) == (2, True), err
+
+
 def test_from_two_files_to_a_choice_by_the_noisy_channel(command, pairs: Path, translator: Path):
     status, out, err = command("evaluate", translator, "score.baseline=words")
     assert status == 0, err

@@ -23,6 +23,24 @@ class WordingConfig:
         require_range("decode.minimum", self.minimum, 0)
 
 
+@dataclass
+class DrawingConfig(WordingConfig):
+    """How texts are drawn, where they are not searched for."""
+
+    temperature: float = setting(1.0, "sample: below 1 more careful, above 1 more daring")
+    top_k: int | None = setting(None, "sample: draw among the k likeliest symbols only; null: among all")
+    top_p: float | None = setting(
+        None, "sample: draw among the fewest symbols whose chances together reach this; null: among all"
+    )
+    seed: int | None = setting(None, "sample: seed of what is drawn; null: the run's, so that each call draws the same")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_range("decode.temperature", self.temperature, 0.01, 100)
+        require_range("decode.top_k", self.top_k, 1)
+        require_range("decode.top_p", self.top_p, 0.001, 1)
+
+
 @dataclass(frozen=True)
 class Wording:
     """The symbols of a model, by which words are told.

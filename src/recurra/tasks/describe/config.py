@@ -16,7 +16,7 @@ from recurra.tasks.config import (
     require_range,
     setting,
 )
-from recurra.tasks.wording import WordingConfig
+from recurra.tasks.wording import DrawingConfig
 
 SCORES = ("additive", "dot", "general", "concat", "scaled")
 
@@ -99,7 +99,7 @@ class TextConfig:
 
 
 @dataclass
-class DecodeConfig(WordingConfig):
+class DecodeConfig(DrawingConfig):
     """How texts and values are written by a trained model, which can be set anew each time it is used."""
 
     way: str = setting(
@@ -109,7 +109,6 @@ class DecodeConfig(WordingConfig):
     )
     beam: int = setting(3, "search: hypotheses kept; 1: the likeliest symbol at each step")
     length_penalty: float = setting(0.0, "search: above 0 longer texts gain")
-    temperature: float = setting(1.0, "sample: below 1 more careful, above 1 more daring")
     maximum: int | None = setting(None, "most symbols of a text; null: those of the longest text learnt from")
     draws: int = setting(100, "texts that `evaluate` draws of each class")
     classifier: str | None = setting(
@@ -118,7 +117,6 @@ class DecodeConfig(WordingConfig):
     steps: int | None = setting(None, "frames of values; null: those of the longest sequence learnt from")
     beats: float = setting(0.5, "length of a frame in quarter notes, in MIDI files")
     tempo: float = setting(100.0, "quarter notes a minute, in MIDI files")
-    seed: int | None = setting(None, "seed of what is drawn; null: the run's, so that each call draws the same")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -127,7 +125,6 @@ class DecodeConfig(WordingConfig):
         require_range("decode.tempo", self.tempo, 4, 1000)
         for name in ("beam", "maximum", "draws", "steps"):
             require_range(f"decode.{name}", getattr(self, name), 1)
-        require_range("decode.temperature", self.temperature, 0.01, 100)
 
 
 @dataclass

@@ -73,7 +73,7 @@ def write(
                     start,
                     end=_END,
                     maximum=maximum,
-                    sampler=Sampler(settings.temperature),
+                    sampler=Sampler(settings.temperature, settings.top_k, settings.top_p),
                     generator=generator,
                     select=model.select,
                     constraints=constraints,

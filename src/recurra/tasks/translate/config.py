@@ -14,7 +14,7 @@ from recurra.tasks.config import (
     require_range,
     setting,
 )
-from recurra.tasks.wording import WordingConfig
+from recurra.tasks.wording import DrawingConfig
 
 CRITERIA = ("nats", "bleu", "chrf", "exact")
 BASELINES = ("none", "words", "commonest", "lead")
@@ -167,9 +167,12 @@ class LossConfig:
 
 
 @dataclass
-class DecodeConfig(WordingConfig):
-    """How a translation is searched for: may be set anew whenever a trained model is used."""
+class DecodeConfig(DrawingConfig):
+    """How a translation is searched for, or drawn: may be set anew whenever a trained model is used."""
 
+    way: str = setting(
+        "search", "search (the likeliest that is found) or sample (drawn from the model, as replies may be)"
+    )
     beam: int = setting(5, "translations that are held at once; 1: greedy")
     alpha: float = setting(1.0, "length penalty: scores are divided by ((5 + length) / 6) to the power of it; 0: none")
     beta: float = setting(0.0, "coverage penalty: how much a source symbol that was not looked at costs; 0: nothing")
@@ -187,6 +190,7 @@ class DecodeConfig(WordingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_choice("decode.way", self.way, ("search", "sample"))
         for name in ("beam", "nbest"):
             require_range(f"decode.{name}", getattr(self, name), 1)
         for name in ("alpha", "beta"):

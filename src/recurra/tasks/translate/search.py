@@ -9,7 +9,16 @@ import torch
 
 from recurra.data import by_length, pad
 from recurra.data.vocabulary import UNKNOWN
-from recurra.decoding import BeamSettings, Constraints, Hypothesis, beam_search, greedy, replace_unknown
+from recurra.decoding import (
+    BeamSettings,
+    Constraints,
+    Hypothesis,
+    Sampler,
+    beam_search,
+    greedy,
+    replace_unknown,
+    sample_sequences,
+)
 from recurra.models import EncoderDecoder
 from recurra.models.evaluation import evaluating
 from recurra.tasks.config import ConfigError
@@ -53,10 +62,12 @@ class Translator:
         model: the model.
         sides: the symbols.
         reverse: whether a source is read from its end.
+        seed: of what is drawn, where the settings name none.
     """
 
-    def __init__(self, model: EncoderDecoder, sides: Sides, *, reverse: bool) -> None:
+    def __init__(self, model: EncoderDecoder, sides: Sides, *, reverse: bool, seed: int = 0) -> None:
         self.model, self.sides, self.reverse = model, sides, reverse
+        self._seed, self._drawn = seed, 0
 
     def numbers(self, symbols: Sequence[str]) -> np.ndarray:
         """The numbers of a source's symbols as the model reads them, int32 [S + 1]."""
@@ -64,7 +75,8 @@ class Translator:
 
     def greedy(self, sources: Sequence[Sequence[str]], settings: DecodeConfig) -> list[Translation]:
         """The greedy translation of each source, given by its symbols, in all else as the settings say."""
-        return [found[0] for found in self.search(sources, dataclasses.replace(settings, beam=1, nbest=None, beta=0.0))]
+        likeliest = dataclasses.replace(settings, way="search", beam=1, nbest=None, beta=0.0)
+        return [found[0] for found in self.search(sources, likeliest)]
 
     def log_probabilities(self, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
         """log p(target|source) of texts, in nats, the end of the target included, float64 [N]."""
@@ -141,6 +153,23 @@ class Translator:
         for most, required in zip(maximum, phrases, strict=True):
             require_room(most, settings.minimum, required)
         constraints = Constraints(minimum=settings.minimum, forbidden=[START, *forbidden])
+        if settings.way == "sample":
+            if any(phrases):
+                raise ConfigError(
+                    "decode.required is for translations that are searched for: leave out decode.way=sample"
+                )
+            ones = sample_sequences(
+                model.step,
+                state,
+                start,
+                end=END,
+                maximum=maximum,
+                sampler=Sampler(settings.temperature, settings.top_k, settings.top_p),
+                generator=self._generator(settings, device),
+                select=model.select,
+                constraints=constraints,
+            )
+            return [[one] for one in ones]
         if settings.beam == 1 and not any(phrases):
             ones = greedy(
                 model.step, state, start, end=END, maximum=maximum, select=model.select, constraints=constraints
@@ -157,6 +186,12 @@ class Translator:
             required=phrases,
         )
         return beam_search(model.step, model.select, state, start, beam, lengths.to(device))
+
+    def _generator(self, settings: DecodeConfig, device: torch.device) -> torch.Generator:
+        """What draws, another for each batch."""
+        self._drawn += 1
+        seed = self._seed if settings.seed is None else settings.seed
+        return torch.Generator(device).manual_seed(seed + self._drawn - 1)
 
     def _translation(self, source: Sequence[str], found: Hypothesis, replace: bool) -> Translation:
         attention = None

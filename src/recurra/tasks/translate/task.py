@@ -142,7 +142,8 @@ class Translation(ExampleTask[_Data]):
         return nats / batch.tokens, None
 
     def _translator(self, model: nn.Module) -> Translator:
-        return Translator(require_own(model, self.sides), self.sides, reverse=self.config.text.reverse)
+        own = require_own(model, self.sides)
+        return Translator(own, self.sides, reverse=self.config.text.reverse, seed=self.config.seed)
 
     # -- measures ----------------------------------------------------------------------------------------------------
 
