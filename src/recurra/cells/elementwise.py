@@ -1,4 +1,4 @@
-"""Cells whose recurrence is element by element: every product is of the input alone, and leaves the loop."""
+"""Cells whose recurrence is element by element: every product is of inputs alone, this step's or the one's before."""
 
 from recurra.equations import Value, affine, cell, sigmoid, tanh, vector
 

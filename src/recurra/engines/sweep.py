@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
 
-from recurra.engines import eager, library, native, operator, shifts
+from recurra.engines import eager, library, native, operator
 from recurra.engines.native_steps import NativeSteps
 from recurra.engines.widths import Call, Names
 from recurra.equations import nearest
@@ -60,8 +60,8 @@ def sweep(  # noqa: PLR0913 - the arrays of a call; all but the first four by ke
     given = tuple(inputs), tuple(statics), tuple(state)
     call = Call(program, *given, arrays, lengths, reverse, tuple(memories), sources)
     if torch.compiler.is_compiling():
-        return shifts.sweep(call, partial(operator.sweep, engine=engine))
-    return shifts.sweep(call, native.sweep if settle(call, engine) == "native" else eager.sweep)
+        return operator.sweep(call, engine)
+    return native.sweep(call) if settle(call, engine) == "native" else eager.sweep(call)
 
 
 def steps(call: Call, engine: str) -> eager.Steps:

@@ -29,7 +29,6 @@ class Additions:
         states: likewise for states, which start from zeros.
         source_states: those of the states that have a row for every source.
         without: inputs that are no longer taken.
-        without_states: states that are no longer kept.
     """
 
     inputs: Mapping[str, Width] = field(default_factory=dict[str, Width])
@@ -38,7 +37,6 @@ class Additions:
     states: Mapping[str, Width] = field(default_factory=dict[str, Width])
     source_states: Sequence[str] = ()
     without: Sequence[str] = ()
-    without_states: Sequence[str] = ()
 
 
 def around(
@@ -50,7 +48,7 @@ def around(
     """The cell whose step is `step`, with more that it takes."""
     inputs = {**{n: w for n, w in cell.inputs.items() if n not in added.without}, **added.inputs}
     statics, memories = {**cell.statics, **added.statics}, {**cell.memories, **added.memories}
-    states = {n: w for n, w in cell.states.items() if n not in added.without_states} | dict(added.states)
+    states = {**cell.states, **added.states}
     order: Sequence[str] = (*inputs, *statics, *memories, *states)
 
     def function(**values: Any) -> Stepped:
@@ -62,8 +60,7 @@ def around(
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     function.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in order])  # type: ignore[attr-defined]
     over_sources = (*memories, *cell.source_states, *added.source_states)
-    initial = {n: v for n, v in cell.initial.items() if n in states}
-    return Cell(function, states, list(statics), {**inputs, **statics, **memories}, initial, over_sources)
+    return Cell(function, states, list(statics), {**inputs, **statics, **memories}, cell.initial, over_sources)
 
 
 class Passing:

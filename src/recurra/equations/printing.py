@@ -342,7 +342,7 @@ def _size(shape: tuple[Width, ...], widths: Mapping[str, int]) -> int:
 
 def _products(program: Program, region: Region) -> str:
     """The products of a region: side by side with a space, one stage waiting for another behind an arrow."""
-    stages = program.swept.inference.stages.get(region, [])
+    stages = program.inference.stages.get(region, [])
     order = list(program.parameters)
     groups = [" ".join(sorted((n.attr[0] for n in stage.products), key=order.index)) for stage in stages]
     return " → ".join(g for g in groups if g)

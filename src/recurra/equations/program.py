@@ -12,7 +12,6 @@ from recurra.equations.cell import Cell, Traced
 from recurra.equations.graph import Node, Parameter, Rate, Width, part
 from recurra.equations.lower import lower
 from recurra.equations.schedule import Schedule, schedule
-from recurra.equations.shifting import shifting
 from recurra.equations.stepping import Stepping, stepping
 
 Wanted = frozenset[Key]
@@ -40,7 +39,6 @@ class Program:
     Attributes:
         cell: what is run.
         traced: its graph.
-        shifting: where states are only delayed inputs, the program that takes them as inputs, and which they are.
         key: the cell's name and what its graph comes to: the same for the same equations in every process.
     """
 
@@ -50,9 +48,6 @@ class Program:
         self._training: dict[Wanted, Training] = {}
         self.key = f"{cell.name}-{_digest(self.traced)}"
         _PROGRAMS.add(self)
-        # Made at once: torch.compile can see which program runs, but not how a cell is rewritten.
-        shifted = shifting(cell)
-        self.shifting = None if shifted is None else (Program(shifted.cell), shifted)
 
     def __repr__(self) -> str:
         return f"Program({self.cell.name})"
@@ -87,11 +82,6 @@ class Program:
         shapes = [*[p.shape for p in self.parameters.values()], self.parted]
         declared = [group.values() for group in (cell.inputs, cell.statics, cell.memories, cell.states)] + shapes
         return tuple(dict.fromkeys(w for group in declared for w in group if isinstance(w, str)))
-
-    @property
-    def swept(self) -> Program:
-        """What runs over whole sequences: where states are only delayed inputs, a program that takes them as inputs."""
-        return self if self.shifting is None else self.shifting[0].swept
 
     @cached_property
     def stepping(self) -> tuple[Program, Stepping]:
