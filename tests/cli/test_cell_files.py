@@ -101,6 +101,7 @@ def test_what_cannot_be_meant(command, own: Path, trained: Path, text: Path, tin
 
     refused("there is no file yours.py", "cells", "yours.py:mycell")
     refused("did you mean 'mycell'", "cells", "mycell.py:mycel")
+    refused("mycell.py does not say which cell of the file it means", "evaluate", "run", text, "--cell", "mycell.py")
     refused("there is no file nowhere.py", "train", "lm", text, *tiny, "model.cell=nowhere.py:x")
     refused("is in no file: leave out --cell", "generate", trained, "--cell", NAME)
     refused(f"write model.cell={NAME}", "train", "lm", text, *tiny, "--cell", NAME)

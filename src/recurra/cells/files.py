@@ -33,7 +33,9 @@ def load(name: str) -> Cell:
         CellError: there is no such file, it cannot be run, or no such cell is in it.
     """
     name = name.partition("(")[0] if name.endswith(")") else name
-    place, _, cell = name.rpartition(":")
+    place, colon, cell = name.rpartition(":")
+    if not colon:
+        raise CellError(f"{name} does not say which cell of the file it means", f"Give it as {_FORM}")
     path = Path(place)
     if not path.is_file():
         raise CellError(f"there is no file {place} to take a cell from", f"Give it as {_FORM}")

@@ -27,7 +27,8 @@ def bench(
         Kinds of work: training and inference of whole batches, ragged (training, 60 % of the steps real), step (one
         step of one row), output (linear and cross-entropy), memory (peak of a training step).
     cells
-        Cells of the zoo, with commas between; those of the tables in the documentation if not given.
+        Cells of the zoo, or FILE.py:NAME, which is run, with commas between; those of the tables in the documentation
+        if not given.
     shapes
         Shapes as T,B,I,H with a space between two shapes; the standard ones if not given.
     peers
@@ -39,9 +40,13 @@ def bench(
     json
         A file to write all figures to.
     """
+    from recurra.cells import is_file, load
     from recurra.deploy import bench as room
     from recurra.training.files import replace_file
 
+    for name in _words(cells or ""):
+        if is_file(name):
+            load(name)
     options = room.Options(
         kinds=_words(what),
         cells=None if cells is None else _words(cells),

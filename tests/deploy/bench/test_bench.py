@@ -150,6 +150,16 @@ def test_the_command(tmp_path, capsys: pytest.CaptureFixture[str]):
     assert found["options"]["shapes"] == [{"steps": 5, "batch": 3, "inputs": 4, "hidden": 8}]
 
 
+def test_a_cell_of_a_file_is_measured(tmp_path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from recurra.equations import affine, cell, tanh\n\n@cell(state=('h',))\ndef own(x, h):\n"
+        "    h = tanh(affine('h', x, h))\n    return h, (h,)\n"
+    )
+    bench(what="training", cells=f"{file}:own", shapes="5,3,4,8", peers="nn", seconds=0.001)
+    assert "own, training | ms | of peak |" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("shapes", ["5,3,4", "5,3,4,0", "a,b,c,d"])
 def test_a_shape_that_is_none_is_refused(shapes: str):
     with pytest.raises(ValueError, match="expected T,B,I,H"):
