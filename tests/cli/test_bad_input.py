@@ -123,10 +123,19 @@ def test_a_model_or_vocabulary_that_is_damaged(command, trained: Path):
     assert command("generate", trained, "--length", 3)[0] == 0
 
 
-def test_a_vocabulary_of_another_run(command, here: Path, trained: Path, tiny):
-    (here / "other.txt").write_text("xyz " * 200)
+@pytest.mark.parametrize("letters", ["a few others", "as many others"])
+def test_a_vocabulary_of_another_run(command, here: Path, text: Path, trained: Path, tiny, letters: str):
+    (here / "other.txt").write_text("xyz " * 200 if letters == "a few others" else text.read_text().upper())
     assert command("train", "lm", "other.txt", *tiny, "train.steps=1", "run=other")[0] == 0
     (trained / "vocabulary.json").write_bytes((here / "other" / "vocabulary.json").read_bytes())
+    refused(command("generate", trained), "vocabulary.json is not the one that model.safetensors beside it was trained")
+
+
+def test_a_model_of_another_run(command, here: Path, trained: Path, tiny):
+    (here / "other.txt").write_text("xyz " * 200)
+    assert command("train", "lm", "other.txt", *tiny, "train.steps=1", "model.hidden=9", "run=other")[0] == 0
+    for name in ("model.safetensors", "vocabulary.json"):
+        (trained / name).write_bytes((here / "other" / name).read_bytes())
     refused(command("generate", trained), "the files of this folder is another run's")
 
 

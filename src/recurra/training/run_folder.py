@@ -1,6 +1,7 @@
 """The folder a run leaves behind: its settings, vocabulary, best model, checkpoint, metrics and report."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -9,13 +10,15 @@ from typing import IO, Any, Self
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from recurra.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from recurra.training.files import replace_file, to_json
 
 _LOCK = ".lock"
+# Files of the tasks that say what the numbers of a model mean.
+_MEANINGS = ("vocabulary.json", "lexicon.json", "describe_alphabet.json")
 
 
 class RunFolderError(ValueError):
@@ -162,14 +165,32 @@ class RunFolder:
         for name, tensor in values.items():
             first.setdefault((tensor.data_ptr(), tensor.shape), name)
         tensors = {name: values[name].cpu().clone().contiguous() for name in first.values()}
-        replace_file(self.path / "model.safetensors", safetensors.torch.save(tensors, {"format": "pt"}))
+        metadata = {"format": "pt"} | self._meanings()
+        replace_file(self.path / "model.safetensors", safetensors.torch.save(tensors, metadata))
+
+    def _meanings(self) -> dict[str, str]:
+        """A number for the content of each file that says what the model's numbers mean, which no other would have."""
+        present = [name for name in _MEANINGS if (self.path / name).is_file()]
+        return {name: hashlib.sha256((self.path / name).read_bytes()).hexdigest() for name in present}
 
     def load_model(self, model: nn.Module) -> None:
-        """Fill `model` with the saved parameters. Raises CheckpointError where the file is damaged or does not fit."""
+        """Fill `model` with the saved parameters.
+
+        Raises:
+            CheckpointError: the file is damaged, does not fit, or was trained with another vocabulary.
+        """
         path = self.path / "model.safetensors"
         if not path.is_file():
             raise CheckpointError(f"{path} is not there: the run has not come to its first validation yet")
         try:
+            with safe_open(path, "pt") as file:
+                saved = file.metadata() or {}
+            for name, found in self._meanings().items():
+                if saved.get(name, found) != found:
+                    raise CheckpointError(
+                        f"{self.path / name} is not the one that {path.name} beside it was trained with: it is another "
+                        "run's, or was changed; restore it"
+                    )
             safetensors.torch.load_model(model, path, strict=True)
         except SafetensorError as error:
             raise CheckpointError(f"{path} is damaged or no safetensors file ({error}); restore it") from error
