@@ -81,6 +81,10 @@ def test_from_two_files_to_a_choice_by_the_noisy_channel(command, pairs: Path, t
         written = (pairs / name).read_text()
         assert written.startswith(begins) and all(word in written for word in answers[0]), written
     assert command("predict", translator, "new.txt", "--out", "new.npz")[0] == 2
+    status, _, err = command("predict", translator, "new.txt", "--out", "./new.txt")
+    assert (status, "the file that is read" in err) == (2, True) and (pairs / "new.txt").read_text().startswith(
+        "two"
+    ), err
 
     back = (*SMALL, "model.hidden=24", "train.epochs=10", "score.sentences=0", "run=back")
     assert command("train", "translate", "de.txt,en.txt", *back)[0] == 0

@@ -105,10 +105,13 @@ def predict(
     """
     from recurra.data import line_blocks, read_stream
     from recurra.inspect import ENDINGS, picture_file
+    from recurra.tasks.config import ConfigError
     from recurra.training.files import replace_file
 
     options = [word.removeprefix("--") for word in words if word.startswith("--")]
     files, values = _parted([word for word in words if not word.startswith("--")])
+    if out is not None and files and out.exists() and Path(files[0]).exists() and out.samefile(files[0]):
+        raise ConfigError(f"--out {out} is the file that is read, and would be lost: give another name")
     task, model = _load(run, device, cell, words=values)
     task.require_options(options)
     _end_quietly_when_nobody_reads()
