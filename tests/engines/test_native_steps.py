@@ -99,6 +99,26 @@ def test_where_a_gradient_is_wanted_it_is_there():
     torch.testing.assert_close(found, output)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_arrays_that_it_cannot_read_are_torchs_to_judge(dtype: torch.dtype):
+    t = trial(cells.get("gru"))
+    call = call_of(t, torch.float32)
+    made, x = steps(call, "auto"), [x[0].to(dtype) for x in call.inputs]
+    with torch.no_grad(), pytest.raises(RuntimeError, match="dtype"):
+        made.next(x, [None])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert made.next([x[0].bfloat16() for x in call.inputs], [None])[0].isfinite().all()
+
+
+def test_steps_in_inference_mode():
+    t = trial(attentive(cells.get("gru")))
+    with torch.inference_mode():
+        found = ran(t, NativeSteps(call_of(t, torch.float32)), torch.float32)
+    with torch.no_grad():
+        expected = ran(t, eager.Steps(call_of(t, torch.float32)), torch.float32)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(("engine", "kind"), [("auto", NativeSteps), ("native", NativeSteps), ("eager", eager.Steps)])
 def test_the_engine_is_the_one_named(engine: str, kind: type[Any]):
     assert type(steps(call_of(trial(cells.get("gru")), torch.float32), engine)) is kind
