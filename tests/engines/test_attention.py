@@ -8,7 +8,20 @@ import torch
 
 from recurra import cells
 from recurra.engines.sweep import sweep
-from recurra.equations import Cell, CellError, affine, cell, dot, relu, sigmoid, softmax, tanh, vector, weighted_sum
+from recurra.equations import (
+    Cell,
+    CellError,
+    affine,
+    attend,
+    cell,
+    dot,
+    relu,
+    sigmoid,
+    softmax,
+    tanh,
+    vector,
+    weighted_sum,
+)
 from recurra.equations.attention import SCORES, attentive
 from recurra.equations.program import Program
 
@@ -48,6 +61,15 @@ def two_memories(x, h, first, second, s):
     return h, (h,)
 
 
+@cell(state=("h",), memory=("m",))
+def asking_twice(x, h, m):
+    """Two questions to one memory, by parameters of their own."""
+    first, _ = attend(m, h)
+    second, weights = attend(m, first, "general", name="again_")
+    h = tanh(affine("h", x, h, second)) + weighted_sum(weights, weights)
+    return h, (h,)
+
+
 def attending() -> list[Cell]:
     gru, lstm, elman = cells.get("gru"), cells.get("lstm"), cells.get("elman")
     return [
@@ -58,6 +80,7 @@ def attending() -> list[Cell]:
         attentive(cells.get("layer_norm_lstm"), "dot", place="after"),
         wandering,
         two_memories,
+        asking_twice,
     ]
 
 

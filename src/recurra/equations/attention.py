@@ -88,7 +88,7 @@ def attentive(
         further = () if fed is None else (fed,)
 
         def attend(query: Value) -> tuple[Value, Value]:
-            scores = _scores(score, memory, query, covered)
+            scores = _scores(score, memory, query, "", covered)
             weights = softmax(scores) if window is None else _local(scores, query, position, sources, window)
             context = weighted_sum(weights, memory)
             observe(WEIGHTS, weights)
@@ -115,15 +115,35 @@ def attentive(
     return around(cell, "attentive", step, added)
 
 
-def _scores(score: str, memory: Value, query: Value, covered: Value | None) -> Value:
+def attend(memory: Value, query: Value, score: str = "additive", *, name: str = "") -> tuple[Value, Value]:
+    """What a query finds in a memory, inside a cell: the context Σₛ αₛ memoryₛ, and the weights α of the sources.
+
+    Args:
+        memory: with a row for every source, of width M: an argument named in ``memory=``.
+        query: what asks, the same for all sources.
+        score: of a query and a source, by name, as of :func:`attentive`.
+        name: what the names of the parameters begin with, where a cell attends more than once.
+
+    Raises:
+        ValueError: there is no such score.
+        CellError: of ``dot`` and ``scaled``, the memory is not as wide as the query.
+    """
+    if score not in SCORES:
+        raise ValueError(f"the score {score!r} is none of {', '.join(SCORES)}")
+    weights = softmax(_scores(score, memory, query, name))
+    return weighted_sum(weights, memory), weights
+
+
+def _scores(score: str, memory: Value, query: Value, name: str, covered: Value | None = None) -> Value:
     if score in ("dot", "scaled"):
         return dot(query, memory, scaled=score == "scaled")
     if score == "general":
-        return dot(affine("query", query, width="M", bias=False), memory)
-    hidden = affine("key", memory, width="A", bias=score == "additive") + affine("query", query, width="A", bias=False)
+        return dot(affine(f"{name}query", query, width="M", bias=False), memory)
+    hidden = affine(f"{name}key", memory, width="A", bias=score == "additive")
+    hidden = hidden + affine(f"{name}query", query, width="A", bias=False)
     if covered is not None:
         hidden = hidden + covered * vector("w_covered", "A")
-    return dot(vector("v_score", "A"), tanh(hidden))
+    return dot(vector(f"v_{name}score", "A"), tanh(hidden))
 
 
 def _local(scores: Value, query: Value, position: Value, sources: Value, window: int) -> Value:
