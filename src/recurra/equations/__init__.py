@@ -31,6 +31,6 @@ from recurra.equations.printing import latex, unicode
 
 __all__ = [
     "Cell", "CellError", "Parameter", "Rate", "Traced", "Value", "Width", "abs", "affine", "attend", "cell", "detach",
-    "dot", "exp", "group_norm", "latex", "layer_norm", "log", "maximum", "minimum", "nearest", "observe", "relu", "select",
-    "sigmoid", "softmax", "softplus", "sqrt", "tanh", "unicode", "vector", "weighted_sum",
+    "dot", "exp", "group_norm", "latex", "layer_norm", "log", "maximum", "minimum", "nearest", "observe", "relu",
+    "select", "sigmoid", "softmax", "softplus", "sqrt", "tanh", "unicode", "vector", "weighted_sum",
 ]  # fmt: skip
