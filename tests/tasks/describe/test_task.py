@@ -149,6 +149,16 @@ def test_sentences_name_what_a_grid_shows(grids: Path, attention: str, tmp_path:
         list(task.predict(model, [[line("1 2 3", 3)]]))
 
 
+def test_the_best_sentences_may_be_those_of_the_highest_bleu(grids: Path, words: Path):
+    pytest.importorskip("sacrebleu", reason="BLEU is sacreBLEU's, an extra")
+    task, model = trained(grids, 60, "score.criterion=bleu", "score.things=4")
+    before = opened(grids, "score.criterion=bleu")[1]
+    assert task.criterion == "valid_bleu"
+    assert task.validate(model)["valid_bleu"] > 30 > task.validate(before)["valid_bleu"]
+    with pytest.raises(ConfigError, match="bleu is for texts about features"):
+        Describing.open(settings(words, "score.criterion=bleu"))
+
+
 def test_all_that_is_said_of_a_thing_goes_to_one_other(grids: Path):
     data = opened(grids)[0]._opened.test.data
     others = shuffled(data, 3)

@@ -140,6 +140,22 @@ class LossConfig:
 
 
 @dataclass
+class ScoreConfig:
+    """What says, in a validation, which parameters are the best."""
+
+    criterion: str = setting(
+        "nats",
+        "of texts: nats (a symbol), or, of texts about features, bleu (BLEU-4 of texts that are written); of values it "
+        "is their error in any case",
+    )
+    things: int = setting(200, "criterion=bleu: validation things, evenly drawn, that are described in each validation")
+
+    def __post_init__(self) -> None:
+        require_choice("score.criterion", self.criterion, ("nats", "bleu"))
+        require_range("score.things", self.things, 1)
+
+
+@dataclass
 class PartsConfig(SplitConfig):
     """Which examples are kept from training, of data that are not parted by their own file."""
 
@@ -173,3 +189,4 @@ class DescribeConfig(TaskConfig):
     )
     sampling: SamplingConfig = field(default_factory=SamplingConfig, metadata={"help": "scheduled sampling"})
     decode: DecodeConfig = field(default_factory=DecodeConfig, metadata={"help": "how texts are written"})
+    score: ScoreConfig = field(default_factory=ScoreConfig, metadata={"help": "how a validation is measured"})

@@ -113,11 +113,7 @@ def sentences(
         as `shuffled_bleu_…` of texts about other things; and some texts with what was said.
     """
     there = np.unique(data.of)
-    said = {int(k): [] for k in there}
-    for k, text in zip(data.of.tolist(), data.texts or [], strict=True):
-        said[k].append(normal(text, config))
-    written = write(model, alphabet, config, data.things[there], config.seed)
-    texts = dict(zip(there.tolist(), written, strict=True))
+    texts, said = _texts(model, alphabet, config, data, there)
     order = np.random.default_rng(config.seed).permutation(there).tolist()
     pairs = [(texts[k].text, said[k]) for k in order]
     crossed = [(texts[other].text, said[k]) for k, other in zip(order, [*order[1:], order[0]], strict=True)]
@@ -129,6 +125,26 @@ def sentences(
     if (looks := look(texts[order[0]], data.names[order[0]])) is not None:
         measures["attention"] = looks
     return measures
+
+
+def bleu(model: VectorToSequence, alphabet: Alphabet, config: DescribeConfig, data: Described) -> float:
+    """BLEU-4 of the texts about `score.things` things, evenly drawn; 0 without the package sacrebleu."""
+    there = np.unique(data.of)
+    some = there[np.unique(np.linspace(0, len(there) - 1, config.score.things).astype(int))]
+    texts, said = _texts(model, alphabet, config, data, some)
+    return _bleu([(texts[k].text, said[k]) for k in texts]).get("bleu_4", 0.0)
+
+
+def _texts(
+    model: VectorToSequence, alphabet: Alphabet, config: DescribeConfig, data: Described, there: np.ndarray
+) -> tuple[dict[int, Written], dict[int, list[str]]]:
+    """A text of each of these things, int64 [N], and all that is said of it."""
+    said: dict[int, list[str]] = {int(k): [] for k in there}
+    for k, text in zip(data.of.tolist(), data.texts or [], strict=True):
+        if k in said:
+            said[k].append(normal(text, config))
+    written = write(model, alphabet, config, data.things[there], config.seed)
+    return dict(zip(there.tolist(), written, strict=True)), said
 
 
 def look(written: Written, name: str) -> Heatmap | None:

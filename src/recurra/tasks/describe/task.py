@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -28,7 +29,18 @@ from recurra.tasks.describe import sets
 from recurra.tasks.describe.config import DescribeConfig
 from recurra.tasks.describe.data import Alphabet, DescribeBatch, Examples, normal, parted, read
 from recurra.tasks.describe.model import build
-from recurra.tasks.describe.scoring import Companion, curve, curves, look, losses, names, nats, sentences, shuffled
+from recurra.tasks.describe.scoring import (
+    Companion,
+    bleu,
+    curve,
+    curves,
+    look,
+    losses,
+    names,
+    nats,
+    sentences,
+    shuffled,
+)
 from recurra.tasks.describe.writing import features_of, values, write
 from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
@@ -60,6 +72,10 @@ class Describing(ExampleTask[_Data]):
         self.config, self.alphabet, self._data = config, alphabet, data
         self._judge: Companion | None = None
         self._sets = alphabet.width > 0 and config.model.frames == sets.KIND
+        if config.score.criterion == "bleu":
+            if alphabet.width or alphabet.kind == "class":
+                raise ConfigError("score.criterion=bleu is for texts about features: leave it out")
+            self.criterion = "valid_bleu"
         if self._sets:
             self.unit = "frame"
         elif alphabet.width:
@@ -70,7 +86,9 @@ class Describing(ExampleTask[_Data]):
 
     @classmethod
     def open(cls, config: DescribeConfig) -> Self:
-        """Read the examples, part them, and make the alphabet of those to learn from. Raises DataError."""
+        """Read the examples, part them, and make the alphabet of those to learn from. Raises DataError, ConfigError."""
+        if config.score.criterion == "bleu" and find_spec("sacrebleu") is None:
+            raise ConfigError("score.criterion=bleu needs the package sacrebleu: pip install 'recurra[translate]'")
         data = read(config.data, config)
         _require_kind(data, config, config.data)
         training, valid, test = parted(data, config)
@@ -151,7 +169,9 @@ class Describing(ExampleTask[_Data]):
         if self._sets:
             return {"valid_nats": loss, "valid_f1": sets.agreement(model, validation)["f1"]}
         if not self.alphabet.width:
-            return {"valid_nats": loss}
+            if self.criterion == "valid_nats":
+                return {"valid_nats": loss}
+            return {"valid_nats": loss, "valid_bleu": bleu(model, self.alphabet, self.config, validation.data)}
         measures = curves(model, self.alphabet, validation.data)
         return {f"valid_{self.loss_name}_of_a_step": loss, "valid_mse": float(measures["mse"])}  # type: ignore[arg-type]
 
