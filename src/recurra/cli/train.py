@@ -80,8 +80,14 @@ def own_cell(values: list[str]) -> str | None:
     """The cell of the user's own that settings given by hand name: the file in it is run, as they ask."""
     from recurra import cells
 
-    names = [value for key, _, value in (word.partition("=") for word in values) if key == "model.cell"]
-    return names[-1] if names and cells.is_file(names[-1]) else None
+    name = _given(values, "model.cell")
+    return name if name is not None and cells.is_file(name) else None
+
+
+def _given(values: list[str], key: str) -> str | None:
+    """What settings given by hand say last of a key, or None."""
+    found = [value for name, _, value in (word.partition("=") for word in values) if name == key]
+    return found[-1] if found else None
 
 
 def conclude(ended: "Ended", cell: str | None = None) -> None:
@@ -124,8 +130,7 @@ def _prepared(places: list[str], values: list[str]) -> tuple[Any, Any]:
         values = [f"data={rest[0]}", *values]
     task_class = tasks.get(name)
     if not recipe:
-        data = [value for key, _, value in (word.partition("=") for word in values) if key == "data"]
-        recipe = dict(task_class.suited.get(data[-1], {})) if data else {}
+        recipe = dict(task_class.suited.get(_given(values, "data") or "", {}))
     return task_class, build_config(task_class.Config, recipe, values)
 
 
