@@ -4,6 +4,7 @@ Each process (rank) reads rows of its own and carries its own state; after each 
 by torch's DistributedDataParallel, so all processes keep the same parameters. Rank 0 alone writes.
 """
 
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ class Ranks:
         """Meet the other processes that `torchrun` started; alone where it did not start this one."""
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls()
+        # Its functions have the group that is there when they are first imported as their default, and keep it alive.
+        import torch.distributed.nn
+
         # gloo carries what lies on the CPU (flags, checkpoints), also where gradients travel by nccl.
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
         return cls(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
@@ -44,8 +48,13 @@ class Ranks:
         return self.rank == 0
 
     def leave(self) -> None:
-        """Part from the other processes."""
+        """Part from the other processes, once nothing that `wrap` gave is in use any more.
+
+        The threads of the group end here. One that still ran when Python ends could be the last to hold a tensor, and
+        freeing it would take the whole process down.
+        """
         if not self.alone:
+            gc.collect()
             dist.destroy_process_group()
 
     def wrap(self, module: nn.Module, device: torch.device) -> nn.Module:
