@@ -129,6 +129,14 @@ def test_a_vocabulary_of_another_run(command, here: Path, text: Path, trained: P
     assert command("train", "lm", "other.txt", *tiny, "train.steps=1", "run=other")[0] == 0
     (trained / "vocabulary.json").write_bytes((here / "other" / "vocabulary.json").read_bytes())
     refused(command("generate", trained), "vocabulary.json is not the one that model.safetensors beside it was trained")
+    before = contents(trained)
+    refused(
+        command("train", "--resume", trained, "train.steps=130"), "vocabulary.json is not what this run's data makes"
+    )
+    (trained / "vocabulary.json").unlink()
+    refused(command("train", "--resume", trained, "train.steps=130"), "vocabulary.json is not there")
+    before.pop(str(trained / "vocabulary.json"))
+    assert contents(trained) == before
 
 
 def test_a_model_of_another_run(command, here: Path, trained: Path, tiny):

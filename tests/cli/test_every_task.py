@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from recurra.training.checkpoint import load_checkpoint
 
@@ -143,6 +144,36 @@ def test_killed_and_resumed_it_ends_as_if_it_had_not_been(process, here: Path, w
     for part in ("model", "optimizer"):
         torch.testing.assert_close(first[part], second[part], rtol=0, atol=0)
     assert history(here / "whole") == history(here / "killed")
+
+
+def test_what_its_numbers_mean_is_that_of_another_run(command, here: Path, words):
+    words = (*words, "train.steps=2", "train.validate_every=1")
+    assert command(*words, "run=run")[0] == 0
+    with safe_open(here / "run" / "model.safetensors", "pt") as file:
+        named = file.metadata().keys() - {"format"}
+    # Every file of the run but those that each run has.
+    own = {
+        "config.yaml",
+        "describe.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "report.html",
+        "findings.json",
+        ".lock",
+    }
+    assert named and named == {path.name for path in (here / "run").iterdir() if path.is_file()} - own
+    for name in named:
+        path = here / "run" / name
+        kept = path.read_bytes()
+        path.write_bytes(kept + b" ")  # what still reads, and is another
+        for use in (("evaluate", "run", words[2]), ("train", "--resume", "run", "train.steps=3")):
+            code, _, err = command(*use)
+            assert code == 2 and name in err
+        path.unlink()
+        code, _, err = command("train", "--resume", "run", "train.steps=3")
+        assert code == 2 and f"{name} is not there" in err
+        path.write_bytes(kept)
+    assert command("train", "--resume", "run", "train.steps=3")[0] == 0
 
 
 @pytest.mark.parametrize("words", SHARED, indirect=True)

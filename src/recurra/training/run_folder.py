@@ -4,7 +4,8 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -17,8 +18,6 @@ from recurra.training.checkpoint import CheckpointError, load_checkpoint, save_c
 from recurra.training.files import replace_file, to_json
 
 _LOCK = ".lock"
-# Files of the tasks that say what the numbers of a model mean.
-_MEANINGS = ("vocabulary.json", "lexicon.json", "describe_alphabet.json")
 
 
 class RunFolderError(ValueError):
@@ -47,6 +46,7 @@ class RunFolder:
         self._lock: IO[bytes] | None = None
         self._metrics: IO[bytes] | None = None
         self._new = False  # made by this process, with nothing in it yet that would be a loss
+        self._meanings: list[str] = []  # the files that say what the model's numbers mean
 
     # -- making, opening, closing ------------------------------------------------------------------------------------
 
@@ -155,6 +155,35 @@ class RunFolder:
         if self.writer:
             replace_file(self.path / name, text.encode())
 
+    def save_meanings(self, save: Callable[[Path], None]) -> None:
+        """Keep what `save` writes into a folder: files that say what the model's numbers mean. Raises OSError."""
+        if self.writer:
+            self._meanings = list(self._made(save))
+            save(self.path)
+
+    def require_meanings(self, save: Callable[[Path], None]) -> None:
+        """Raise a CheckpointError where what `save` writes is not what is here: one of them is of another run."""
+        if not self.writer:
+            return
+        made = self._made(save)
+        for name, content in made.items():
+            path = self.path / name
+            if not path.is_file():
+                raise CheckpointError(f"{path} is not there, and says what the numbers of the model mean: restore it")
+            if path.read_bytes() != content:
+                raise CheckpointError(
+                    f"{path} is not what this run's data makes: it is another run's, or it or the data was changed; "
+                    "restore them"
+                )
+        self._meanings = list(made)
+
+    @staticmethod
+    def _made(save: Callable[[Path], None]) -> dict[str, bytes]:
+        """The files that `save` writes, by name."""
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder))
+            return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
     def save_model(self, model: nn.Module) -> None:
         """Replace `model.safetensors` by the parameters of `model`. Raises OSError."""
         if not self.writer:
@@ -165,19 +194,19 @@ class RunFolder:
         for name, tensor in values.items():
             first.setdefault((tensor.data_ptr(), tensor.shape), name)
         tensors = {name: values[name].cpu().clone().contiguous() for name in first.values()}
-        metadata = {"format": "pt"} | self._meanings()
+        metadata = {"format": "pt"} | {name: self._fingerprint(name) for name in self._meanings}
         replace_file(self.path / "model.safetensors", safetensors.torch.save(tensors, metadata))
 
-    def _meanings(self) -> dict[str, str]:
-        """A number for the content of each file that says what the model's numbers mean, which no other would have."""
-        present = [name for name in _MEANINGS if (self.path / name).is_file()]
-        return {name: hashlib.sha256((self.path / name).read_bytes()).hexdigest() for name in present}
+    def _fingerprint(self, name: str) -> str:
+        """A number for the content of the file `name` that no other would have; empty where there is no such file."""
+        path = self.path / name
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
     def load_model(self, model: nn.Module) -> None:
         """Fill `model` with the saved parameters.
 
         Raises:
-            CheckpointError: the file is damaged, does not fit, or was trained with another vocabulary.
+            CheckpointError: the file is damaged, does not fit, or what its numbers mean is another run's.
         """
         path = self.path / "model.safetensors"
         if not path.is_file():
@@ -185,8 +214,8 @@ class RunFolder:
         try:
             with safe_open(path, "pt") as file:
                 saved = file.metadata() or {}
-            for name, found in self._meanings().items():
-                if saved.get(name, found) != found:
+            for name, known in saved.items():
+                if name != "format" and self._fingerprint(name) != known:
                     raise CheckpointError(
                         f"{self.path / name} is not the one that {path.name} beside it was trained with: it is another "
                         "run's, or was changed; restore it"

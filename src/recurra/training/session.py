@@ -59,8 +59,7 @@ def begin(task_class: type[Task], config: Any, observer: Observer, *, label: str
         model = task.model().to(device)
         if not ranks.writer:
             seed_everything(config.seed + ranks.rank)  # the same parameters everywhere, but dropout of its own
-        if ranks.writer:
-            task.save(run.path)
+        run.save_meanings(task.save)
         outcome = train(task, model, config, run, observer, ranks)
         _write_findings(task, model, run, outcome)
     finally:
@@ -83,6 +82,7 @@ def resume(
         task_class, config = load_config(path, find_task, _allowed(words), cell=cell)
         device = choose_device(config.train.device, ranks)
         task = task_class.open(config)
+        run.require_meanings(task.save)
         model = task.model().to(device)
         outcome = train(task, model, config, run, observer, ranks, resume=True)
         _write_findings(task, model, run, outcome)
