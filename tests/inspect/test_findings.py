@@ -1,5 +1,5 @@
 from recurra.inspect import findings, page
-from recurra.tasks.findings import Curve, Curves, Heatmap, Marked, Marks, Matrix, Table, as_dict
+from recurra.tasks.findings import Curve, Curves, Heatmap, Maps, Marked, Marks, Matrix, Table, as_dict
 
 
 def drawn(*found) -> str:
@@ -47,6 +47,11 @@ def test_an_evaluation_shows_measures_and_findings_and_passes_over_the_rest():
 def test_a_heat_map_has_its_labels():
     html = drawn(Heatmap("Alignment", "rows: words", ["ein", "Hund"], ["a", "dog"], [[0.9, 0.1], [0.0, 1.0]]))
     assert "Alignment" in html and 'class="heatmap"' in html and "ein, a: 0.90" in html
+
+
+def test_maps_have_their_captions():
+    html = drawn(Maps("Where it looked", "", ["a", "dog"], [[[0.0, 1.0]], [[0.5, 0.0]]]))
+    assert "Where it looked" in html and "dog: row 1, column 1: 0.50" in html
 
 
 def test_only_a_word_as_long_as_a_column_may_be_broken():

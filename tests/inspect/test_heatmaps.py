@@ -1,7 +1,7 @@
 from xml.etree import ElementTree
 
-from recurra.inspect.heatmaps import document, draw
-from recurra.tasks.findings import Heatmap
+from recurra.inspect.heatmaps import document, draw, draw_side_by_side
+from recurra.tasks.findings import Heatmap, Maps
 
 
 def cells(svg: str) -> list[ElementTree.Element]:
@@ -33,6 +33,18 @@ def test_nothing_is_drawn_of_nothing():
     assert draw([], [], []) == "" and draw(["a"], [], [[]]) == ""
 
 
+def test_maps_side_by_side_stay_on_the_page():
+    values = [[[1.0 if (k, j) == (2, 5) else 0.0 for j in range(6)] for k in range(6)] for _ in range(30)]
+    svg = ElementTree.fromstring(draw_side_by_side([f"word {n}" for n in range(30)], values))
+    assert float(svg.get("viewBox").split()[2]) <= 990
+    marks = [rect for rect in svg.iter("rect") if rect.get("class") is None]
+    assert len(marks) == 30 and marks[3][0].text == "word 3: row 3, column 6: 1.00"
+    grounds = [rect for rect in svg.iter("rect") if rect.get("class") == "ground"]
+    places = {(rect.get("x"), rect.get("y")) for rect in grounds}
+    assert len(places) == 30 and float(marks[0].get("x")) == float(grounds[0].get("x")) + 60
+    assert draw_side_by_side([], []) == ""
+
+
 def test_wide_letters_have_room():
     def box(rows: list[str], columns: list[str]) -> tuple[float, float]:
         svg = ElementTree.fromstring(draw(rows, columns, [[1.0]]))
@@ -46,6 +58,7 @@ def test_a_file_of_its_own_holds_all_pictures_one_below_the_other():
     pictures = [
         Heatmap("ein <Hund>", "→ a dog", ["a", "dog"], ["ein", "Hund", "∎"], [[0.9, 0.1, 0.0], [0.0, 1.0, 0.0]]),
         Heatmap("nichts", "", [], [], []),
+        Maps("grids", "", ["a", "dog"], [[[0.0, 1.0], [0.5, 0.0]], [[0.0, 0.0], [1.0, 1.0]]]),
         Heatmap("睡觉" * 30, "", ["sleeps"], ["睡觉"], [[1.0]]),
     ]
     svg = ElementTree.fromstring(document(pictures))
@@ -55,5 +68,5 @@ def test_a_file_of_its_own_holds_all_pictures_one_below_the_other():
     places = [float(text.get("y")) for text in titles]
     assert places == sorted(places) and places[1] - places[0] > 60
     groups = list(svg.iter(f"{space}g"))
-    assert len(groups) == 2 and [len(list(one.iter(f"{space}title"))) for one in groups] == [3, 1]
+    assert len(groups) == 3 and [len(list(one.iter(f"{space}title"))) for one in groups] == [3, 3, 1]
     assert float(svg.get("width")) > 60 * 2 * 7 and float(svg.get("height")) > places[-1]

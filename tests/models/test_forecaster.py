@@ -3,6 +3,7 @@ import torch
 
 from recurra.layers import Attention, Decoder, Recurrent
 from recurra.models import EncodedMemory, Forecaster, Outlook, RecurrentMemory, ScheduledSampling, Way
+from recurra.models.encoder import last_states
 
 B, W, h = 3, 7, 4
 
@@ -159,6 +160,24 @@ def test_scheduled_sampling_reads_some_of_its_own_forecasts(options, way):
 def test_sampled_forecasts_need_a_way_that_feeds_them_back():
     with pytest.raises(ValueError, match="for forecasts that are fed back"):
         forecaster(sampling={"schedule": "linear"})
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_attention_is_that_of_the_expected_path(shared):
+    model = forecaster("gaussian", "rollout", "own", "attending", shared=shared)
+    past, ahead, _ = batch()
+    weights = model.attention(past, ahead)
+    assert weights.shape == (B, h, W - 1)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(B, h))
+    if not shared:  # step after step, along what the model itself expects
+        body, read = model.body, torch.cat([past[:, -1:], model.roll_out(past, ahead)[:, :-1]], 1)
+        memory, ended = body.encoder(past[:, :-1])
+        attended, state = body.decoder.attend(memory), body.decoder.start(body.bridge(last_states(body.encoder, ended)))
+        for step in range(h):
+            _, state, seen = body.decoder.step(read[:, step], state, attended)
+            torch.testing.assert_close(weights[:, step], seen)
+    assert forecaster("mse", "rollout", "own", "encoded").attention(past, ahead) is None
+    assert forecaster("mse", "rollout", "own").attention(past, ahead) is None
 
 
 def test_a_window_of_one_step_cannot_be_encoded():

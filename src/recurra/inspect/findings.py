@@ -100,6 +100,10 @@ def _heatmap(one: Mapping[str, Any]) -> str:
     return f'<div class="scroll">{heatmaps.draw(one["rows"], one["columns"], one["values"])}</div>'
 
 
+def _maps(one: Mapping[str, Any]) -> str:
+    return f'<div class="scroll">{heatmaps.draw_side_by_side(one["captions"], one["values"])}</div>'
+
+
 def _points(points: Any) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in points if y is not None]
 
@@ -122,4 +126,5 @@ _KINDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "marks": _marks,
     "curves": _curves,
     "heatmap": _heatmap,
+    "maps": _maps,
 }

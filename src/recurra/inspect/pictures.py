@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recurra.inspect import findings, heatmaps, page
 from recurra.tasks.config import ConfigError
-from recurra.tasks.findings import Finding, Heatmap, as_dict
+from recurra.tasks.findings import Finding, Heatmap, Maps, as_dict
 
 ENDINGS = (".svg", ".html")
 
@@ -21,7 +21,7 @@ def picture_file(found: Sequence[Finding], path: Path) -> bytes:
     if path.suffix == ".html":
         shown = findings.section({}, [as_dict(one) for one in found])
         return page.page(path.stem, [shown]).encode()
-    maps = [one for one in found if isinstance(one, Heatmap)]
+    maps = [one for one in found if isinstance(one, Heatmap | Maps)]
     if path.suffix != ".svg":
         raise ConfigError(f"{path}: pictures are not written so: give a name that ends in .html or .svg")
     if len(maps) < len(found):

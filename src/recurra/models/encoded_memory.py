@@ -62,11 +62,30 @@ class EncodedMemory(nn.Module):
             attended = state.attended or self.decoder.attend(state.memory, batch=len(x))
             values, layers, _ = self.decoder.step(x[:, 0], state.layers, attended)
             return values.unsqueeze(1), _State(layers, state.memory, attended)
+        start, memory = self._read(x)
+        values, layers = self.decoder(x[:, self.window - 1 :], start, memory=memory)
+        return values, _State(layers, memory)
+
+    def attention(self, x: Tensor) -> Tensor | None:
+        """How much each output attends to each row that the encoder reads, [B, 1 + n, W − 1]; None without attention.
+
+        Args:
+            x: a window and the steps after it, [B, W + n, I].
+        """
+        state, memory = self._read(x)
+        if memory is None:
+            return None
+        attended, found = self.decoder.attend(memory), []
+        for row in x[:, self.window - 1 :].unbind(1):
+            _, state, weights = self.decoder.step(row, state, attended)
+            found.append(weights)
+        return torch.stack(found, 1)
+
+    def _read(self, x: Tensor) -> tuple[DecoderState, Tensor | None]:
+        """Where the decoder starts after a window, and what it attends to."""
         memory, ended = self.encoder(x[:, : self.window - 1])
         start = self.decoder.start(self.bridge(last_states(self.encoder, ended)))
-        seen = None if self.decoder.attention is None else memory
-        values, layers = self.decoder(x[:, self.window - 1 :], start, memory=seen)
-        return values, _State(layers, seen)
+        return start, None if self.decoder.attention is None else memory
 
     def repeat(self, state: Any, count: int) -> Any:
         """The state with each row `count` times, one after another."""

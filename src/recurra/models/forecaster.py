@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from recurra.models.encoded_memory import EncodedMemory
 from recurra.models.memory import Memory
 from recurra.models.outlook import LEVELS, Outlook
 from recurra.models.scheduled_sampling import ScheduledSampling
@@ -227,6 +228,21 @@ class Forecaster(nn.Module):
             steps.append(last)
         drawn = torch.stack(steps, 1)  # [windows · series (· paths), h, series each]
         return self._joined(drawn.unsqueeze(-1), windows, paths or 1)[..., 0]
+
+    def attention(self, past: Tensor, ahead: Tensor) -> Tensor | None:
+        """How much each step ahead attends to each step of the window but the last, the oldest first, [B, h, W − 1].
+
+        Along the expected path; of a model that is shared, the mean over the targets. None where nothing is attended
+        to.
+
+        Args:
+            past, ahead: as for `forward`.
+        """
+        if not isinstance(self.body, EncodedMemory) or self.body.decoder.attention is None:
+            return None
+        own, inputs, targets = self._parted(past, ahead, self.roll_out(past, ahead))
+        weights = self.body.attention(self._inputs(own, inputs, targets))
+        return None if weights is None else weights.unflatten(0, (len(past), -1)).mean(1)
 
     def _next(self, past: Tensor, ahead: Tensor, last: Tensor, state: Any, step: int) -> tuple[Tensor, Any]:
         """The forecast of one step ahead, from the value before it: parameters [B, series, P], and the state."""

@@ -1,4 +1,4 @@
-"""What a task found out that is more than a number: a matrix, a table, texts with marks, curves, a heat map.
+"""What a task found out that is more than a number: a matrix, a table, texts with marks, curves, heat maps.
 
 A task says what was found, as plain values; the commands print it, and the report draws it.
 """
@@ -82,7 +82,20 @@ class Heatmap:
     values: Sequence[Sequence[float]]
 
 
-Finding = Matrix | Table | Marks | Curves | Heatmap
+@dataclass(frozen=True)
+class Maps:
+    """Small maps of one size side by side, such as where each symbol of a text looked: the larger a value, the darker.
+
+    `values` are [maps, rows, columns], each 0 to 1, the first row at the top; there is a caption for each map.
+    """
+
+    title: str
+    note: str
+    captions: Sequence[str]
+    values: Sequence[Sequence[Sequence[float]]]
+
+
+Finding = Matrix | Table | Marks | Curves | Heatmap | Maps
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from recurra.data import DataError, Line
 from recurra.tasks.answer.config import AnswerConfig
 from recurra.tasks.answer.task import Answering
 from recurra.tasks.config import ConfigError
-from recurra.tasks.findings import Marks, Table
+from recurra.tasks.findings import Curves, Marks, Table
 from recurra.training.config import build_config
 
 PEOPLE, COLOURS = ("Ann", "Ben", "Cleo", "Dan"), ("red", "blue", "green")
@@ -76,13 +76,27 @@ def test_guesses_know_nothing_of_the_passage(tmp_path, table):
 
 def test_a_report_shows_what_was_looked_at(table):
     task = Answering.open(settings(table, "model.looks=3"))
-    marks, lengths, mistakes = task.findings(task.model())
-    assert isinstance(marks, Marks) and isinstance(lengths, Table) and isinstance(mistakes, Table)
+    marks, best, mistakes = task.findings(task.model())  # all passages are of one length: nothing to tell by it
+    assert isinstance(marks, Marks) and isinstance(best, Table) and isinstance(mistakes, Table)
+    assert best.rows[0][-1] >= best.rows[-1][-1] and all(row[2] != row[3] for row in mistakes.rows)
     assert len(marks.texts) % 3 == 0 and "look 1" in marks.texts[0].caption
     for text in marks.texts:
         assert len(text.symbols) == len(text.weights) == 8
         assert sum(text.weights) == pytest.approx(1, abs=1e-3)
-    assert sum(row[-1] for row in lengths.rows) == task.describe()["validation_questions"]
+
+
+def test_accuracy_by_the_length_of_the_passage(tmp_path):
+    path = tmp_path / "long.tsv"
+    stories = []
+    for k in range(300):
+        who, colour = ("Ben", "blue") if k % 5 else ("Ann", "red")
+        stories.append("Ann wears red. " * (1 + k % 6) + f"Ben wears blue {k}.\tWhat does {who} wear?\t{colour}")
+    path.write_text("\n".join(stories) + "\n")
+    task = Answering.open(settings(path, "split.valid=0.4"))
+    found = {type(one): one for one in task.findings(task.model()) if "by length" in one.title}
+    assert found[Table].title == found[Curves].title == "Accuracy by length of the passage"
+    assert sum(row[1] for row in found[Table].rows) == task.describe()["validation_questions"]
+    assert [row[2] for row in found[Table].rows] == [y for _, y in found[Curves].curves[0].points]
 
 
 def test_saved_and_loaded_it_answers_alike(tmp_path, table):

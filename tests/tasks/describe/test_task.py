@@ -11,7 +11,7 @@ from recurra.tasks.describe import sets
 from recurra.tasks.describe.config import DescribeConfig
 from recurra.tasks.describe.scoring import shuffled
 from recurra.tasks.describe.task import Describing
-from recurra.tasks.findings import Curves, Heatmap, Table
+from recurra.tasks.findings import Curves, Heatmap, Maps, Table
 from recurra.training.config import build_config
 
 COLOURS = ("red", "green", "blue")
@@ -141,7 +141,10 @@ def test_sentences_name_what_a_grid_shows(grids: Path, attention: str, tmp_path:
     assert figures["bleu_4"] > 80 > 60 > figures["shuffled_bleu_4"] and figures["things"] == 10
     assert figures["nats"] + 0.3 < figures["shuffled_nats"]
     looks = figures["attention"]
-    assert isinstance(looks, Heatmap) and len(looks.columns) == 4 and looks.rows[0] == "a"
+    assert isinstance(looks, Maps) and np.shape(looks.values)[1:] == (2, 2) and looks.captions[0] == "a"
+    best, worst = figures["best"], figures.get("worst")
+    assert isinstance(best, Table) and best.rows[0][1] == best.rows[0][2]
+    assert worst is None or all(written != said for _, written, said in worst.rows)
     arrays = np.load(grids)
     np.savez(tmp_path / "new.npz", x=arrays["x"][50:])
     assert sum(map(str.__eq__, task.predict(model, tmp_path / "new.npz"), arrays["y"][50:].tolist())) >= 7

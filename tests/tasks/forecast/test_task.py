@@ -7,7 +7,7 @@ import torch
 
 from recurra.data import DataError, Line
 from recurra.tasks.config import ConfigError
-from recurra.tasks.findings import Curves, Table
+from recurra.tasks.findings import Curves, Heatmap, Table
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.task import Forecasting
 from recurra.training.config import build_config
@@ -211,6 +211,11 @@ def test_every_way_is_trained_saved_and_measured(table, tmp_path, name):
     assert names == ["the model", "last value", "seasonal naive (24)", "AR(10)"]
     assert isinstance(found["by_step"], Curves) and isinstance(found["worst"], Table) and len(task.findings(model)) >= 5
     assert (found["typical"].band is None) == (not drawn)
+    assert ("typical_attention" in found) == ("hard_attention" in found) == (name == "encoded")
+    if name == "encoded":
+        looks = found["typical_attention"]
+        assert isinstance(looks, Heatmap) and looks.rows == ["+1", "+2", "+3", "+4"] and looks.columns[-1] == "-1"
+        assert np.shape(looks.values) == (4, 9) and np.max(looks.values) == 1
 
     task.save(tmp_path)
     loaded = Forecasting.load(task.config, tmp_path)

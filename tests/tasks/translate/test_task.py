@@ -335,5 +335,5 @@ def test_curves_over_lengths(tmp_path):
     path.write_text("".join(f"{source} {k}\t{target}\n" for k, (source, target) in enumerate(rows)))
     task, model = opened(path, "split.test=0.3", "score.criterion=exact")
     figures = task.evaluate(model, None)
-    assert isinstance(figures["length_curve"], Curves) and figures["by_length"].title == "exact by length of the source"
+    assert isinstance(figures["length_curve"], Curves) and figures["by_length"].title == "Exact by length of the source"
     assert sum(row[1] for row in figures["by_length"].rows) == figures["sentences"]

@@ -11,13 +11,13 @@ from recurra.models import Reader
 from recurra.models.evaluation import evaluating
 from recurra.tasks.answer.data import Examples
 from recurra.tasks.findings import Finding, Marked, Marks, Table
+from recurra.tasks.judged import best_and_worst, score_by_length
 
 # Most questions read at once.
 ROWS = 256
-_WORST = 20  # mistakes that are shown
+_EXTREMES = 10  # of the best answers and of the worst each
 _SHOWN = 8  # passages in the report
 _LONGEST = 120  # words of a passage that is shown
-_PARTS = 5  # groups of passages by their length
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,23 @@ def figures(judged: Judged, examples: Examples) -> dict[str, float]:
 
 
 def pictures(model: Reader, judged: Judged, examples: Examples) -> dict[str, Finding]:
-    """What was looked at, how right the answers are by the length of the passage, and the worst mistakes."""
-    found: dict[str, Finding] = {"looks": _marks(model, judged, examples), "by_length": _by_length(judged, examples)}
-    rank = np.where(np.isnan(judged.nats), np.inf, judged.nats)
-    worst = [k for k in np.argsort(-rank, kind="stable") if not judged.right[k]][:_WORST]
-    if worst:
-        rows = [[*examples.asked[k][:3], judged.answers[k], float(judged.probabilities[k])] for k in worst]
-        note = "those whose true answer the model thought least likely"
-        columns = ["passage", "question", "true", "answered", "probability"]
-        found["mistakes"] = Table("Worst mistakes", note, columns, rows)
+    """What was looked at, how right the answers are by the length of the passage, and the best and the worst."""
+    lengths = examples.lengths
+
+    def accuracy(inside: np.ndarray) -> float:
+        return float(judged.right[inside].mean())
+
+    found: dict[str, Finding] = {"looks": _marks(model, judged, examples)}
+    found |= score_by_length(lengths, accuracy, "accuracy", of="passage", unit="words", counted="questions")
+    marks = -np.where(np.isnan(judged.nats), np.inf, judged.nats)
+    best, worst = best_and_worst(marks, lengths, judged.right, _EXTREMES)
+    for key, title, note, numbers in (
+        ("best", "Best answers", "those that the model thought likeliest", best),
+        ("mistakes", "Worst mistakes", "those whose true answer the model thought least likely", worst),
+    ):
+        if numbers:
+            rows = [[*examples.asked[k][:3], judged.answers[k], float(judged.probabilities[k])] for k in numbers]
+            found[key] = Table(title, note, ["passage", "question", "true", "answered", "probability"], rows)
     return found
 
 
@@ -120,20 +128,6 @@ def _marks(model: Reader, judged: Judged, examples: Examples) -> Marks:
             caption = f"{one.question} {answer}{truth}, look {look}"
             texts.append(Marked(caption, some.passages[k], [round(float(w), 4) for w in row], joint))
     return Marks("What was looked at", "the darker a word, the more of its state was read", texts)
-
-
-def _by_length(judged: Judged, examples: Examples) -> Table:
-    """The accuracy in groups of like length, as many passages in each."""
-    groups = np.array_split(np.argsort(examples.lengths, kind="stable"), min(_PARTS, len(examples)))
-    rows = [
-        [
-            f"{examples.lengths[group[0]]} to {examples.lengths[group[-1]]}",
-            float(judged.right[group].mean()),
-            len(group),
-        ]
-        for group in groups
-    ]
-    return Table("Accuracy by the length of the passage", "", ["words", "accuracy", "questions"], rows)
 
 
 def _spread(numbers: np.ndarray, count: int) -> list[int]:

@@ -144,7 +144,7 @@ class Answering(ExampleTask[_Data]):
 
         Returns:
             What `answer_scoring.figures` says, and as findings what was looked at, the accuracy by the length of the
-            passage, and the worst mistakes.
+            passage, and the best and the worst answers.
         """
         if path is None:
             data = type(self).open(self.config)._opened
@@ -155,7 +155,7 @@ class Answering(ExampleTask[_Data]):
         return {**figures(judged, examples), **pictures(model, judged, examples)}
 
     def findings(self, model: Reader) -> list[Finding]:
-        """What was looked at, the accuracy by the length of the passage, and the worst mistakes."""
+        """What was looked at, the accuracy by the length of the passage, and the best and the worst answers."""
         validation = self._opened.validation
         return list(pictures(model, judge(model, validation), validation).values())
 

@@ -1,6 +1,7 @@
 """How well a model describes: measures, and what the report shows."""
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from recurra.models import VectorToSequence
 from recurra.models.evaluation import evaluating
 from recurra.tasks.base import Task
 from recurra.tasks.describe.config import DescribeConfig
-from recurra.tasks.describe.data import Alphabet, DescribeBatch, Examples, normal
+from recurra.tasks.describe.data import Alphabet, DescribeBatch, Examples, cut, normal
 from recurra.tasks.describe.writing import Written, values, write
-from recurra.tasks.findings import Curve, Curves, Finding, Heatmap, Table
+from recurra.tasks.findings import Curve, Curves, Finding, Heatmap, Maps, Table
+from recurra.tasks.judged import best_and_worst, overlap, score_by_length
 
 _ROWS = 64  # examples scored at once
 _SHOWN = 8  # things in the report, and names of each class
@@ -110,7 +112,9 @@ def sentences(
 
     Returns:
         `bleu_1` … `bleu_4`, 0 to 100, of a text of each thing against all that is said of it, cut at blanks; the same
-        as `shuffled_bleu_…` of texts about other things; and some texts with what was said.
+        as `shuffled_bleu_…` of texts about other things; BLEU-4 by the length of what was said; some texts with what
+        was said, the best and the worst of them, by the bigrams they share with what is nearest of that; and where the
+        symbols of one looked.
     """
     there = np.unique(data.of)
     texts, said = _texts(model, alphabet, config, data, there)
@@ -121,10 +125,45 @@ def sentences(
     for prefix, those in (("", pairs), ("shuffled_", crossed)):
         measures |= {f"{prefix}{name}": value for name, value in _bleu(those).items()}
     rows = [[data.names[k], texts[k].text, said[k][0]] for k in order[:_SHOWN]]
+    measures |= _by_length(pairs)
     measures["examples"] = Table("What it says", "and one thing that was said", ["thing", "written", "said"], rows)
+    measures |= _extremes([(data.names[k], texts[k], said[k]) for k in there], config, alphabet.level)
     if (looks := look(texts[order[0]], data.names[order[0]])) is not None:
         measures["attention"] = looks
     return measures
+
+
+def _by_length(pairs: Sequence[tuple[str, list[str]]]) -> dict[str, Finding]:
+    """BLEU-4 by how many words were said of a thing, on average; nothing without the package sacrebleu."""
+
+    def score(inside: np.ndarray) -> float:
+        return _bleu([pairs[k] for k in inside])["bleu_4"]
+
+    lengths = np.array([round(float(np.mean([len(one.split()) for one in known]))) for _, known in pairs])
+    measured = bool(_bleu(pairs[:1]))
+    return (
+        score_by_length(lengths, score, "BLEU-4", of="description", unit="words", counted="things") if measured else {}
+    )
+
+
+def _extremes(
+    described: Sequence[tuple[str, Written, list[str]]], config: DescribeConfig, level: str
+) -> dict[str, Finding]:
+    """The best and the worst texts; each of `described` is the name of a thing, its text, and what was said of it."""
+    nearest, marks = [], []
+    for _, text, known in described:
+        shares = [overlap(text.symbols, cut(one, level, config)) for one in known]
+        marks.append(max(shares))
+        nearest.append(known[shares.index(marks[-1])])
+    lengths = np.array([len(text.symbols) for _, text, _ in described])
+    right = np.array([text.text in known for _, text, known in described])
+    found: dict[str, Finding] = {}
+    for word, numbers in zip(("best", "worst"), best_and_worst(np.array(marks), lengths, right), strict=True):
+        rows = [[described[k][0], described[k][1].text, nearest[k]] for k in numbers]
+        if rows:
+            note = "by the bigrams they share with the nearest that was said"
+            found[word] = Table(f"{word.title()} texts", note, ["thing", "written", "nearest said"], rows)
+    return found
 
 
 def bleu(model: VectorToSequence, alphabet: Alphabet, config: DescribeConfig, data: Described) -> float:
@@ -147,14 +186,18 @@ def _texts(
     return dict(zip(there.tolist(), written, strict=True)), said
 
 
-def look(written: Written, name: str) -> Heatmap | None:
-    """Where each symbol of a text looked; None where the model does not look."""
+def look(written: Written, name: str) -> Heatmap | Maps | None:
+    """Where each symbol of a text looked, as a map of the grid where it is square; None where it does not look."""
     if written.attention is None or not len(written.attention):
         return None
-    seen = written.attention / written.attention.max()
+    seen = (written.attention / written.attention.max()).astype(np.float64).round(2)
+    side = math.isqrt(seen.shape[1])
+    if side * side == seen.shape[1]:
+        note = f"{name}: a map of the grid for each symbol"
+        return Maps("Where it looked", note, written.symbols, seen.reshape(-1, side, side).tolist())
     places = [str(k + 1) for k in range(seen.shape[1])]
     note = f"{name}: a row for each symbol, a column for each place of the grid, row by row"
-    return Heatmap("Where it looked", note, written.symbols, places, seen.round(2).tolist())
+    return Heatmap("Where it looked", note, written.symbols, places, seen.tolist())
 
 
 def _bleu(pairs: Sequence[tuple[str, list[str]]]) -> dict[str, float]:

@@ -1,12 +1,16 @@
 """What a report shows of forecasts: scores beside the baselines, by target and by step, and some windows drawn."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 
 from recurra.data import Windows
+from recurra.models import Forecaster
+from recurra.models.evaluation import evaluating
 from recurra.models.outlook import LEVELS
-from recurra.tasks.findings import Curve, Curves, Finding, Table
+from recurra.tasks.findings import Curve, Curves, Finding, Heatmap, Table
 from recurra.tasks.forecast.data import Ground
 from recurra.tasks.forecast.scoring import HIGH, LOW, MEASURES, Scored, measures
 
@@ -15,6 +19,9 @@ _COVERAGE = "inside 80 %"
 _WORST = 10  # windows in the table of the worst
 _LONGEST_NAME = 40
 _BEFORE = 2  # horizons of known steps that a picture shows before the forecast
+_LABELS = 24  # steps of a window that have a label where all are shown
+# Windows that are drawn: the share of windows that are forecast better, and what is said of them.
+_SHARES = {"typical": (0.5, "a window of median error"), "hard": (0.95, "one of twenty is worse")}
 
 
 def pictures(
@@ -43,11 +50,37 @@ def pictures(
         found["by_target"] = Table("By target", "of the model", columns, rows)
     if windows.horizon > 1:
         found["by_step"] = _by_step(scored, beside)
+    for key, number in examples(scored).items():
+        found[key] = _window(scored, windows, ground, dates, number, _SHARES[key][1])
+    worst = np.argsort(scored.errors, kind="stable")[::-1][:_WORST]
+    found["worst"] = _worst(scored, windows, ground, dates, worst)
+    return found
+
+
+def examples(scored: Scored) -> dict[str, int]:
+    """Numbers of the windows that are drawn: a `typical` one and a `hard` one."""
     order = np.argsort(scored.errors, kind="stable")
-    for key, share, what in (("typical", 0.5, "a window of median error"), ("hard", 0.95, "one of twenty is worse")):
-        number = int(order[min(int(share * len(order)), len(order) - 1)])
-        found[key] = _window(scored, windows, ground, dates, number, what)
-    found["worst"] = _worst(scored, windows, ground, dates, order[::-1][:_WORST])
+    return {key: int(order[min(int(share * len(order)), len(order) - 1)]) for key, (share, _) in _SHARES.items()}
+
+
+@torch.no_grad()
+def looks(
+    model: Forecaster, windows: Windows, dates: Sequence[np.ndarray | None], numbers: Mapping[str, int]
+) -> dict[str, Finding]:
+    """Which steps of its window each step ahead looked at, of windows with these numbers; nothing without attention."""
+    device, batch = next(model.parameters()).device, windows.batch(np.array(list(numbers.values())))
+    with evaluating(model):
+        weights = model.attention(batch.past.to(device), batch.ahead.to(device))
+    if weights is None:
+        return {}
+    every = math.ceil((windows.window - 1) / _LABELS)
+    columns = ["" if k % every else str(k) for k in range(1 - windows.window, 0)]
+    rows = [f"+{step}" for step in range(1, windows.horizon + 1)]
+    note = "rows: steps ahead; columns: steps before the last that is known; the largest weight is the darkest"
+    found: dict[str, Finding] = {}
+    for (key, number), one in zip(numbers.items(), weights.double().cpu().numpy(), strict=True):
+        title = f"Looked at, from {_place(windows, dates, number)}"
+        found[f"{key}_attention"] = Heatmap(title, note, rows, columns, (one / one.max()).round(3).tolist())
     return found
 
 

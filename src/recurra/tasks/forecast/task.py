@@ -19,7 +19,7 @@ from recurra.tasks.forecast.calibration import FEWEST, conformal_shift
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.data import Ground, Parts, other_windows, prepare
 from recurra.tasks.forecast.model import build
-from recurra.tasks.forecast.pictures import pictures
+from recurra.tasks.forecast.pictures import examples, looks, pictures
 from recurra.tasks.forecast.scoring import baselines, expected, measures, score
 from recurra.tasks.forecast.stream import answers
 
@@ -173,7 +173,8 @@ class Forecasting(ExampleTask[Parts]):
         if scored.before is not None:
             before = measures(scored.before, self.ground)
             figures |= {f"{name}_uncalibrated": before[name] for name in ("crps", "coverage_80")}
-        return {**figures, **pictures(scored, beside, windows, self.ground, dates, calibrating=calibrating)}
+        drawn = pictures(scored, beside, windows, self.ground, dates, calibrating=calibrating)
+        return {**figures, **drawn, **looks(model, windows, dates, examples(scored))}
 
     # -- prediction --------------------------------------------------------------------------------------------------
 

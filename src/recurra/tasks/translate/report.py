@@ -2,21 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from recurra.tasks.findings import Curve, Curves, Finding, Heatmap, Table
+from recurra.tasks.findings import Finding, Heatmap, Table
+from recurra.tasks.judged import best_and_worst, overlap, score_by_length
 from recurra.tasks.translate.data import Examples
 from recurra.tasks.translate.measures import Corpus, exact
 from recurra.tasks.translate.search import END_SIGN, Translation
 from recurra.tasks.translate.sides import Sides
 
 _SHOWN = 8  # alignments
-_EXTREMES = 8  # of the best and of the worst translations each
 _LONGEST = 40  # symbols of a side of an alignment that is shown
-_BUCKETS = 6  # of lengths, at most
-_FEWEST = 20  # translations of a bucket
 
 
 @dataclass(frozen=True)
@@ -67,43 +64,30 @@ def by_source_length(
     found: Sequence[Translation], wanted: References, corpus: Corpus, measure: str
 ) -> dict[str, Finding]:
     """A `measure` (`bleu`, `chrf` or `exact`) by the length of the source; nothing where all are of like length."""
-    lengths = np.array([len(source) for source in wanted.sources])
-    bounds = np.unique(np.quantile(lengths, np.linspace(0, 1, min(_BUCKETS, len(lengths) // _FEWEST) + 1)).astype(int))
-    if len(bounds) < 3:
-        return {}
-    name = {"bleu": "BLEU", "chrf": "chrF"}.get(measure, measure)
-    rows: list[list[str | float]] = []
-    points: list[tuple[float, float]] = []
-    for low, high in pairwise([*bounds[:-1].tolist(), int(bounds[-1]) + 1]):
-        inside = [k for k, length in enumerate(lengths) if low <= length < high]
-        if not inside:
-            continue
+
+    def score(inside: np.ndarray) -> float:
         texts, known = [found[k].text for k in inside], [wanted.references[k] for k in inside]
-        value = exact(texts, known) if measure == "exact" else corpus.value(measure, texts, known)
-        rows.append([f"{low}–{high - 1}" if high - 1 > low else str(low), len(inside), value])
-        points.append((float(lengths[np.array(inside)].mean()), value))
-    title = f"{name} by length of the source"
-    return {
-        "by_length": Table(title, "in symbols", ["length", "sentences", name], rows),
-        "length_curve": Curves(title, "", [Curve(name, points, "model")], axis="symbols"),
-    }
+        return exact(texts, known) if measure == "exact" else corpus.value(measure, texts, known)
+
+    lengths = np.array([len(source) for source in wanted.sources])
+    name = {"bleu": "BLEU", "chrf": "chrF"}.get(measure, measure)
+    return score_by_length(lengths, score, name, of="source", unit="symbols", counted="sentences")
 
 
 def extremes(found: Sequence[Translation], wanted: References) -> list[Table]:
     """The best and the worst translations, by the bigrams of symbols that they share with the reference."""
-    marks = np.array([_overlap(one.symbols, symbols) for one, symbols in zip(found, wanted.symbols, strict=True)])
+    marks = np.array([overlap(one.symbols, symbols) for one, symbols in zip(found, wanted.symbols, strict=True)])
     lengths = np.array([len(symbols) for symbols in wanted.symbols])
-    # Of equal ones the longer first among the best, the shorter first among the worst: there each is a surprise.
-    order = np.lexsort((-lengths, -marks)).tolist()
-    wrong = [k for k in order[::-1] if found[k].text not in wanted.references[k]]
+    right = np.array([one.text in known for one, known in zip(found, wanted.references, strict=True)])
     tables = []
-    for title, numbers in (("Best translations", order[:_EXTREMES]), ("Worst translations", wrong[:_EXTREMES])):
+    for word, numbers in zip(("Best", "Worst"), best_and_worst(marks, lengths, right), strict=True):
         rows = [
             row
             for k in numbers
             for row in (["source", wanted.texts[k]], ["model", found[k].text], ["person", wanted.references[k][0]])
         ]
         if rows:
+            title = f"{word} translations"
             tables.append(Table(title, "by the bigrams they share with the reference", ["", "text"], rows))
     return tables
 
@@ -123,9 +107,3 @@ def picture(found: Translation, title: str, note: str) -> Heatmap:
     """What was looked at for each symbol of a translation."""
     weights = [] if found.attention is None else found.attention.round(3).tolist()
     return Heatmap(title, note, found.symbols, [*found.source, END_SIGN], weights)
-
-
-def _overlap(found: Sequence[str], wanted: Sequence[str]) -> float:
-    """The F-measure of the bigrams of two sequences, their ends among them, 0 to 1."""
-    one, other = (set(pairwise(["", *symbols, ""])) for symbols in (found, wanted))
-    return 2 * len(one & other) / (len(one) + len(other))
