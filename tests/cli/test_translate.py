@@ -96,6 +96,9 @@ def test_from_two_files_to_a_choice_by_the_noisy_channel(command, pairs: Path, t
     channel = ("decode.reverse=back", "decode.language=lm")
     status, out, err = command("predict", translator, "new.txt", "--rerank", *channel)
     assert status == 0 and len(out.splitlines()) == 3, err
+    status, out, err = command("predict", translator, "new.txt", "--rerank", "--nbest", *channel, "decode.beam=3")
+    scores = [float(line.split("\t")[1]) for line in out.splitlines()[:3]]
+    assert status == 0 and scores == sorted(scores, reverse=True) and scores[0] < 0, err
     status, out, err = command("evaluate", translator, *channel)
     assert status == 0 and "reranked bleu" in out, err
 
@@ -109,7 +112,11 @@ def test_what_a_translator_does_not_do_is_said(command, pairs: Path, translator:
         (("predict", translator, "en.txt", "--rerank"), "decode.reverse="),
         (("predict", translator, "en.txt", "model.hidden=3"), "cannot change any more; settings of use are: decode."),
         (("predict", translator, "en.txt", "decode.beem=3"), "did you mean 'decode.beam'"),
-        (("evaluate", translator, "decode.language=run", "decode.reverse=run"), "expected one of the task lm"),
+        (("evaluate", translator, "decode.language=run"), "expected one of the task lm"),
+        (
+            ("evaluate", translator, "decode.reverse=run"),
+            "of this one's own direction (data=en.txt,de.txt)",
+        ),
         (("evaluate", translator, "en.txt,short.txt"), "short.txt ends before line 2"),
         (("train", "translate", "gap.tsv"), "gap.tsv, line 2: the source is empty"),
         (("train", "translate", "en.txt"), "en.txt, line 1: 1 column"),

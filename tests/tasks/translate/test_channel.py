@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from torch import nn
 
+from recurra.tasks.config import ConfigError
+from recurra.tasks.lm.config import LanguageModellingConfig
 from recurra.tasks.lm.task import LanguageModelling
 from recurra.tasks.translate.channel import Channel
-from recurra.tasks.translate.config import DecodeConfig
+from recurra.tasks.translate.config import DecodeConfig, TranslateConfig
 from recurra.tasks.translate.search import Translation
 from recurra.tasks.translate.task import Translation as TranslationTask
 
@@ -23,8 +25,8 @@ FEATURES = {
 
 
 class Back(TranslationTask):
-    def __init__(self) -> None:
-        pass
+    def __init__(self, data: str = "f,e") -> None:
+        self.config = TranslateConfig(data=data)
 
     def log_probabilities(self, model: nn.Module, sources: Any, targets: Any) -> np.ndarray:
         assert targets == ["f"] * len(sources)
@@ -33,6 +35,7 @@ class Back(TranslationTask):
 
 class Fluency(LanguageModelling):
     def __init__(self) -> None:
+        self.config = LanguageModellingConfig()
         self.vocabulary: Any = SimpleNamespace(level="char")
 
     def score(self, model: Any, source: Any) -> Any:
@@ -42,8 +45,9 @@ class Fluency(LanguageModelling):
 @pytest.fixture
 def channel() -> Channel:
     channel = Channel()
-    channel.take("decode.reverse", Back(), nn.Module())
-    channel.take("decode.language", Fluency(), nn.Module())
+    own = TranslateConfig(data="e,f")
+    channel.take("decode.reverse", Back(), nn.Module(), own)
+    channel.take("decode.language", Fluency(), nn.Module(), own)
     return channel
 
 
@@ -73,4 +77,13 @@ def test_the_weights_say_what_comes_first(channel: Channel, weights: dict[str, f
             + decode.weight_length * length
         )
 
-    assert ordered == sorted(found, key=score, reverse=True)
+    assert [one.text for one in ordered] == [one.text for one in sorted(found, key=score, reverse=True)]
+    assert [one.score for one in ordered] == pytest.approx([score(one) for one in ordered])
+
+
+def test_a_model_of_the_same_direction_is_refused():
+    with pytest.raises(ConfigError, match=r"decode\.reverse names a model of this one's own direction \(data=f,e\)"):
+        Channel().take("decode.reverse", Back(), nn.Module(), TranslateConfig(data="f,e"))
+    turned = TranslateConfig(data="f,e")
+    turned.text.source_column, turned.text.target_column = "2", "1"
+    Channel().take("decode.reverse", Back(), nn.Module(), turned)  # one table, read from the other side

@@ -1,6 +1,7 @@
 """The noisy channel: of several translations e of a text f, the one with the largest p(f|e) · p(e), or with weights."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import nn
 from recurra.tasks.base import Task
 from recurra.tasks.config import ConfigError
 from recurra.tasks.lm.task import LanguageModelling
-from recurra.tasks.translate.config import DecodeConfig
+from recurra.tasks.translate.config import DecodeConfig, TranslateConfig
 
 if TYPE_CHECKING:
     from recurra.tasks.translate.search import Translation
@@ -28,12 +29,22 @@ class Channel:
         """Whether both are there."""
         return len(self._models) == 2
 
-    def take(self, key: str, task: Task, model: nn.Module) -> None:
-        """Take one of them. Raises ConfigError where it is of another task."""
+    def take(self, key: str, task: Task, model: nn.Module, own: TranslateConfig) -> None:
+        """Take one of them, beside a translator with the settings `own`.
+
+        Raises:
+            ConfigError: it is of another task, or learnt to translate in the same direction.
+        """
         wanted = LanguageModelling if key == _LANGUAGE else type(task) if hasattr(task, "log_probabilities") else None
         if wanted is None or not isinstance(task, wanted):
             kind = "lm" if key == _LANGUAGE else "translate"
             raise ConfigError(f"{key} names a model of the task {task.name}: expected one of the task {kind}")
+        other = task.config
+        if isinstance(other, TranslateConfig) and _direction(other) == _direction(own):
+            raise ConfigError(
+                f"{key} names a model of this one's own direction (data={own.data}): expected one that was trained "
+                "with the sides exchanged"
+            )
         self._models[key] = task, model.eval()
 
     def require_whole(self) -> None:
@@ -44,7 +55,7 @@ class Channel:
                 raise ConfigError(f"--rerank needs {kind}: name its run folder with {key}=…")
 
     def order(self, source: str, found: Sequence["Translation"], decode: DecodeConfig) -> list["Translation"]:
-        """Translations of a text, the one with the largest p(f|e) · p(e) first.
+        """Translations of a text, the one with the largest p(f|e) · p(e) first; that, as a logarithm, is their score.
 
         The weights of `decode` make a log-linear model of it (Och & Ney 2002; Yee et al. 2019, for networks), with
         p(e|f) and the number of symbols as further features.
@@ -62,4 +73,9 @@ class Channel:
         lengths = np.array([len(one.symbols) for one in found])
         scores = decode.weight_reverse * back + decode.weight_language * fluent
         scores += decode.weight_direct * direct + decode.weight_length * lengths
-        return [found[k] for k in np.argsort(-scores, kind="stable")]
+        return [replace(found[k], score=float(scores[k])) for k in np.argsort(-scores, kind="stable")]
+
+
+def _direction(config: TranslateConfig) -> tuple[object, ...]:
+    """What decides which side of the data a model reads and which it writes."""
+    return config.data, config.text.source_column, config.text.target_column

@@ -174,8 +174,8 @@ class DecodeConfig(DrawingConfig):
         "search", "search (the likeliest that is found) or sample (drawn from the model, as replies may be)"
     )
     beam: int = setting(5, "translations that are held at once; 1: greedy")
-    alpha: float = setting(1.0, "length penalty: scores are divided by ((5 + length) / 6) to the power of it; 0: none")
-    beta: float = setting(0.0, "coverage penalty: how much a source symbol that was not looked at costs; 0: nothing")
+    length_penalty: float = setting(1.0, "scores are divided by ((5 + length) / 6) to the power of it; 0: none")
+    coverage_penalty: float = setting(0.0, "how much a source symbol that was not looked at costs; 0: nothing")
     maximum: float = setting(2.0, "symbols of a translation at most, for each of the source, and 20 more")
     nbest: int | None = setting(
         None, "translations that --nbest prints, and that --rerank chooses from; null: all that the beam holds"
@@ -193,7 +193,7 @@ class DecodeConfig(DrawingConfig):
         require_choice("decode.way", self.way, ("search", "sample"))
         for name in ("beam", "nbest"):
             require_range(f"decode.{name}", getattr(self, name), 1)
-        for name in ("alpha", "beta"):
+        for name in ("length_penalty", "coverage_penalty"):
             require_range(f"decode.{name}", getattr(self, name), 0)
         require_range("decode.maximum", self.maximum, 0.1)
 

@@ -75,7 +75,7 @@ class Translator:
 
     def greedy(self, sources: Sequence[Sequence[str]], settings: DecodeConfig) -> list[Translation]:
         """The greedy translation of each source, given by its symbols, in all else as the settings say."""
-        likeliest = dataclasses.replace(settings, way="search", beam=1, nbest=None, beta=0.0)
+        likeliest = dataclasses.replace(settings, way="search", beam=1, nbest=None, coverage_penalty=0.0)
         return [found[0] for found in self.search(sources, likeliest)]
 
     def log_probabilities(self, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
@@ -118,8 +118,8 @@ class Translator:
                 contradict one another.
         """
         attends = self.model.decoder.attention is not None
-        if not attends and (settings.replace or settings.beta):
-            key = "replace" if settings.replace else "beta"
+        if not attends and (settings.replace or settings.coverage_penalty):
+            key = "replace" if settings.replace else "coverage_penalty"
             raise ConfigError(f"decode.{key} needs a model with attention, and this one was trained without")
         if settings.nbest is not None and settings.nbest > settings.beam:
             raise ConfigError(
@@ -180,8 +180,8 @@ class Translator:
             maximum=maximum,
             size=settings.beam,
             nbest=settings.nbest or settings.beam,
-            length_penalty=settings.alpha,
-            coverage_penalty=settings.beta,
+            length_penalty=settings.length_penalty,
+            coverage_penalty=settings.coverage_penalty,
             constraints=constraints,
             required=phrases,
         )
