@@ -45,7 +45,8 @@ def read_midi(path: Path, beats: float) -> np.ndarray:
     except FileNotFoundError:
         raise DataError(f"there is no file {path}") from None
     except (OSError, EOFError, ValueError, IndexError, KeyError) as error:
-        raise DataError(f"{path} cannot be read as a MIDI file ({error}); write it anew") from error
+        reason = str(error) or "it ends too early"
+        raise DataError(f"{path} cannot be read as a MIDI file ({reason}); write it anew") from error
     spans = []
     for pitch, start, end in notes:
         key = key_of(pitch, f"{path}, quarter note {start / file.ticks_per_beat:g}")

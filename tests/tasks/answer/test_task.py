@@ -99,6 +99,14 @@ def test_accuracy_by_the_length_of_the_passage(tmp_path):
     assert [row[2] for row in found[Table].rows] == [y for _, y in found[Curves].curves[0].points]
 
 
+@pytest.mark.parametrize("score", ["dot", "scaled"])
+def test_what_compares_states_of_like_width_needs_them(table, score):
+    with pytest.raises(ConfigError, match=rf"model\.attention={score} .* set model\.bidirectional=false"):
+        settings(table, f"model.attention={score}")
+    task = Answering.open(settings(table, f"model.attention={score}", "model.bidirectional=false"))
+    assert 0 <= task.validate(task.model())["valid_accuracy"] <= 1
+
+
 def test_saved_and_loaded_it_answers_alike(tmp_path, table):
     task = Answering.open(settings(table))
     model = task.model().eval()

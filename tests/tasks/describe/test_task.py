@@ -241,7 +241,11 @@ def test_features_are_read_from_lines():
     task, model = opened("builtin:waves", "split.valid=0.1")
     answers = list(task.predict(model, [[line("2 0.5 sine"), line("2,0.5,1,0,0,0")]]))
     assert answers[0] == answers[1] and len(answers[0].split()) == 60
-    for text, said in (("2 0.5 sin", "'sin'.*or a name: frequency"), ("2 0.5", "2 numbers are given")):
+    for text, said in (
+        ("2 0.5 sin", "'sin' is no number, and none of the names frequency.*did you mean 'sine'"),
+        ("2 0.5", "of numbers 2 are given, 6 expected: "),
+        ("1 2 3 4 square", "of numbers 4 are given, 3 expected before 'square'"),
+    ):
         with pytest.raises(ConfigError, match=rf"some\.txt, line 7: .*{said}"):
             list(task.predict(model, [[line(text, 7)]]))
 

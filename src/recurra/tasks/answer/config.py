@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from recurra.tasks.config import (
+    ConfigError,
     LoopConfig,
     OptimizerConfig,
     SplitConfig,
@@ -14,6 +15,7 @@ from recurra.tasks.config import (
 
 ANSWERS = ("known", "pointed")
 ATTENTIONS = ("additive", "dot", "general", "concat", "scaled")
+_OF_LIKE_WIDTH = ("dot", "scaled")
 CUTS = ("auto", "words", "characters")
 
 
@@ -44,6 +46,11 @@ class ModelConfig:
     def __post_init__(self) -> None:
         require_choice("model.attention", self.attention, ATTENTIONS)
         require_choice("model.answer", self.answer, ANSWERS)
+        if self.attention in _OF_LIKE_WIDTH and (self.bidirectional or self.words):
+            raise ConfigError(
+                f"model.attention={self.attention} compares states of like width: set model.bidirectional=false and "
+                "model.words=false, or take model.attention=general"
+            )
         for name in ("hidden", "layers", "embedding", "looks"):
             require_range(f"model.{name}", getattr(self, name), 1)
         require_range("model.dropout", self.dropout, 0, 0.99)

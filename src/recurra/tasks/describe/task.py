@@ -47,6 +47,7 @@ from recurra.tasks.findings import Finding
 
 _CLASSIFIER = "decode.classifier"
 _SAMPLED = 12  # things that a sample writes of
+_NAMED = 12  # classes that a message names
 
 
 @dataclass(frozen=True)
@@ -331,7 +332,8 @@ class Describing(ExampleTask[_Data]):
         if self.alphabet.kind == "class":
             classes = self.alphabet.classes
             if text not in classes:
-                close = nearest(text, classes) or f"; known are {', '.join(classes[:12])}"
+                more = ", …" if len(classes) > _NAMED else ""
+                close = nearest(text, classes) or f"; known are {', '.join(classes[:_NAMED])}{more}"
                 raise DataError(f"{place}: there is no class {text!r}{close}")
             return classes.index(text)
         try:

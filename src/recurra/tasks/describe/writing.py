@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from recurra.decoding import BeamSettings, Constraints, Sampler, beam_search, sample_sequences
+from recurra.equations import nearest
 from recurra.models import VectorToSequence
 from recurra.models.evaluation import evaluating
 from recurra.tasks.config import ConfigError
@@ -114,23 +115,31 @@ def values(
 
 
 def features_of(words: Sequence[str], alphabet: Alphabet) -> np.ndarray:
-    """Features [F] from words: numbers, in order, and names of features, which become 1 where the numbers end.
+    """Features [F] from words: numbers, in order, and names of features, which become 1.
+
+    Beside names, features that no number is given for are 0.
 
     Raises:
         ConfigError: a word is neither, or there are too few or too many numbers.
     """
     found = np.zeros(alphabet.size, dtype=np.float32)
-    named = [alphabet.columns.index(word) for word in words if word in alphabet.columns]
-    numbers = [word for word in words if word not in alphabet.columns]
-    expected = alphabet.size if not named else min(named)
-    try:
-        given = [float(number) for number in numbers]
-    except ValueError as error:
-        known = f", or a name: {', '.join(alphabet.columns)}" if alphabet.columns else ""
-        raise ConfigError(f"{error}: expected numbers{known}") from None
-    names = f" ({', '.join(alphabet.columns)})" if alphabet.columns else ""
-    if len(given) > alphabet.size or (not named and len(given) != expected):
-        raise ConfigError(f"{len(given)} numbers are given; the model reads {alphabet.size} features{names}")
+    columns, listed = alphabet.columns, ", ".join(alphabet.columns)
+    named, given = [columns.index(word) for word in words if word in columns], []
+    for word in words:
+        if word in columns:
+            continue
+        try:
+            given.append(float(word))
+        except ValueError:
+            known = f", and none of the names {listed}" if columns else ""
+            raise ConfigError(f"{word!r} is no number{known}{nearest(word, columns)}") from None
+    most = min(named) if named else alphabet.size
+    if len(given) > most or (not named and len(given) < most):
+        before = f" before {columns[most]!r}" if named else ""
+        raise ConfigError(
+            f"of numbers {len(given)} are given, {most} expected{before}: the model reads {alphabet.size} features"
+            + (f" ({listed})" if columns else "")
+        )
     found[: len(given)] = given
     found[named] = 1.0
     return found

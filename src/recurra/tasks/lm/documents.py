@@ -81,6 +81,8 @@ class DocumentModelling(LanguageModelling):
         """
         if not config.data:
             raise DataError("no documents to learn from: set data to a table or a folder")
+        if config.document.rhymes is not None:
+            read_rhymes(config.document.rhymes)  # of use only once the model writes: by then it is too late to mend
         settings, fraction = config.text, config.text.valid_fraction
         whole = read_documents(config.data, _layout(config))
         conditions = Conditions.of(whole, config.condition)
