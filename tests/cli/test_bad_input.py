@@ -114,6 +114,14 @@ def test_a_checkpoint_that_is_damaged_or_foreign(command, trained: Path, damage:
     assert contents(trained) == before
 
 
+def test_an_instruction_set_that_does_not_exist(process, text: Path, tiny, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RECURRA_ISA", "avx")
+    started = process("train", "lm", text, *tiny, "run=other")
+    _, err = started.communicate()
+    assert started.returncode == 2 and "Traceback" not in err
+    assert "the instruction set 'avx' (from the environment variable RECURRA_ISA) cannot be used" in err
+
+
 def test_a_model_or_vocabulary_that_is_damaged(command, trained: Path):
     for name in ("vocabulary.json", "model.safetensors"):
         content = (trained / name).read_bytes()

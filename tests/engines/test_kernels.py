@@ -294,6 +294,13 @@ def test_an_unknown_instruction_set_is_an_error(monkeypatch: pytest.MonkeyPatch)
     assert library.kernels().name == b"baseline"
 
 
+def test_an_engine_never_stands_in_for_an_instruction_set_that_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert library.obstacle() is None
+    monkeypatch.setenv("RECURRA_ISA", "avx")
+    with pytest.raises(library.NativeLibraryError, match="from the environment variable RECURRA_ISA"):
+        library.obstacle()
+
+
 def test_a_missing_library_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECURRA_LIBRARY", "/nowhere/librecurra.so")
     with pytest.raises(library.NativeLibraryError, match=r"/nowhere/librecurra.so.*pip install"):

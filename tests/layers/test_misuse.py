@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import recurra
-from recurra.layers import Initialisation, Normalisation, linear_cross_entropy
+from recurra.layers import Decoder, Initialisation, Normalisation, linear_cross_entropy
 
 X = torch.zeros(2, 4, 3)
 PACKED = pack_padded_sequence(torch.zeros(4, 2, 3), torch.tensor([4, 2]))
@@ -34,6 +34,28 @@ def test_a_state_that_is_no_tuple_of_tensors_is_a_type_error(state: Any):
 def test_resets_that_are_no_tensor_are_a_type_error(resets: Any):
     with pytest.raises(TypeError, match=r"expected a bool tensor \[B, T\] = \[2, 4\]"):
         recurra.Recurrent("lstm", 3, 5)(X, resets=resets)
+
+
+@pytest.mark.parametrize("lengths", [{1, 2}, [1, None], "12", [[1], [2, 3]]])
+def test_lengths_that_are_no_numbers_are_a_type_error(lengths: Any):
+    with pytest.raises(TypeError, match=r"lengths are .*; expected a whole number for each row"):
+        recurra.Recurrent("lstm", 3, 5)(X, lengths=lengths)
+
+
+@pytest.mark.parametrize("option", ["regularisation", "normalisation", "initialisation", "feedback"])
+def test_an_option_of_another_type_is_a_type_error(option: str):
+    with pytest.raises(TypeError, match=f"{option} is 'layer', a str; expected {option.title()}"):
+        recurra.Recurrent("lstm", 3, 5, **{option: "layer"})
+
+
+def test_a_cell_or_an_attention_of_another_type_is_a_type_error():
+    for kind in (recurra.Recurrent, Decoder):
+        with pytest.raises(TypeError, match="cell is 3, a int; expected a cell, or the name of one"):
+            kind(3, 3, 5)
+    with pytest.raises(TypeError, match="attention is 'dot', a str; expected Attention"):
+        Decoder("gru", 3, 5, memory_size=4, attention="dot")
+    with pytest.raises(ValueError, match=r"the static input is a list; expected \[B, S\] = \[2, 1\]"):
+        recurra.Recurrent("lstm", 3, 5, static_size=1)(X, static=[[1.0], [2.0]])
 
 
 @pytest.mark.parametrize(

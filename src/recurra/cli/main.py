@@ -15,6 +15,7 @@ from recurra.cli.demo import demo
 from recurra.cli.facts import cells, doctor
 from recurra.cli.predict import evaluate, generate, predict, score
 from recurra.cli.train import train
+from recurra.engines.library import NativeLibraryError
 
 app = App(
     name="recurra",
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UNREAD
     except OSError as error:
         return _refuse(_explain(error))
+    except NativeLibraryError as error:
+        return _refuse(str(error))
     except ValueError as error:
         # Only what the library raised on purpose is for the user; anything else is a mistake of ours, shown whole.
         if not _is_deliberate(error, error.__traceback__):

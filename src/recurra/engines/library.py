@@ -108,6 +108,22 @@ def load() -> ctypes.CDLL:
     return library
 
 
+def obstacle() -> str | None:
+    """Why the native library cannot be used here, or None.
+
+    Raises NativeLibraryError where an environment variable names a library or an instruction set that cannot be had:
+    another engine in its place is not what was asked for.
+    """
+    try:
+        load()
+        kernels()
+    except NativeLibraryError as error:
+        if os.environ.get("RECURRA_LIBRARY") or os.environ.get("RECURRA_ISA"):
+            raise
+        return str(error)
+    return None
+
+
 def available() -> list[str]:
     """Instruction sets of the library that this processor can run, best first: of "v4", "v3", "baseline"."""
     library = load()

@@ -154,11 +154,10 @@ def _is_intel() -> bool:
 
 @cache
 def _missing_library() -> str | None:
-    try:
-        loaded = library.load()
-        library.kernels()
-    except library.NativeLibraryError as error:
-        return str(error)
+    missing = library.obstacle()
+    if missing is not None:
+        return missing
+    loaded = library.load()
     version = int(loaded.rc_linear_version()) if hasattr(loaded, "rc_linear_version") else 0
     if version != LINEAR_VERSION:
         raise library.NativeLibraryError(

@@ -125,12 +125,7 @@ def check_engine(engine: str) -> None:
 
 @cache
 def _missing_library() -> str | None:
-    try:
-        library.load()
-        library.kernels()
-    except library.NativeLibraryError as error:
-        return str(error)
-    return None
+    return library.obstacle()
 
 
 @lru_cache(maxsize=1024)  # a reason may tell sizes

@@ -9,11 +9,10 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recurra import cells
 from recurra.engines.sweep import check_engine
 from recurra.equations import Cell
 from recurra.layers.attention import Attention, Memory
-from recurra.layers.design import Design, check_stack
+from recurra.layers.design import Design, cell_of, check_kind, check_stack
 from recurra.layers.initialisation import Initialisation
 from recurra.layers.layer import Layer, LayerSteps
 from recurra.layers.regularisation import Regularisation
@@ -72,7 +71,8 @@ class Decoder(nn.Module):
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
         check_stack(sizes, static_size, dropout)
         check_engine(engine)
-        self.cell = cells.get(cell) if isinstance(cell, str) else cell
+        self.cell = cell_of(cell)
+        check_kind("attention", attention, Attention)
         if (memory_size > 0) != (attention is not None or bool(self.cell.memories)):
             raise ValueError(
                 f"memory_size is {memory_size} and attention is {attention}; give both, or neither: memory_size=0, "

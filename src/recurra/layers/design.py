@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from recurra import cells
 from recurra.equations import Cell
 from recurra.equations.graph import columns
 from recurra.equations.program import Program
@@ -20,11 +21,26 @@ def check_stack(sizes: Mapping[str, int], static_size: int, dropout: float) -> N
     """Raise ValueError where a size of a stack is below 1, that of its static input below 0, or dropout no chance."""
     for name, size in sizes.items():
         if not isinstance(size, int) or size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"{name} is {size}; expected at least 1, a whole number")
+            raise ValueError(f"{name} is {size!r}; expected at least 1, a whole number")
     if static_size < 0:
         raise ValueError(f"static_size is {static_size}; expected the columns of a static input, or 0")
-    if not 0.0 <= dropout < 1.0:
-        raise ValueError(f"dropout is {dropout}; expected a probability from 0 up to, not including, 1")
+    if not isinstance(dropout, int | float) or not 0.0 <= dropout < 1.0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"dropout is {dropout!r}; expected a probability from 0 up to, not including, 1")
+
+
+def cell_of(cell: str | Cell) -> Cell:
+    """The cell itself, or the one of this name. Raises ValueError where there is none, TypeError."""
+    if isinstance(cell, str):
+        return cells.get(cell)
+    if not isinstance(cell, Cell):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"cell is {cell!r}, a {type(cell).__name__}; expected a cell, or the name of one")
+    return cell
+
+
+def check_kind(name: str, value: object, kind: type) -> None:
+    """Raise TypeError where an option is neither of its `kind` nor None."""
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r}, a {type(value).__name__}; expected {kind.__name__}(…), or None")
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,7 @@ class Design:
     Raises:
         ValueError: the cell takes other inputs than a layer feeds, or has no place for an option (a CellError, where it
             cannot be rewritten for it).
+        TypeError: an option is of another type.
     """
 
     cell: Cell
@@ -88,6 +105,9 @@ class Design:
     initialisation: Initialisation
 
     def __post_init__(self) -> None:
+        check_kind("regularisation", self.regularisation, Regularisation)
+        check_kind("normalisation", self.normalisation, Normalisation)
+        check_kind("initialisation", self.initialisation, Initialisation)
         cell, norm = self.cell, self.normalisation
         for name, size in self.widths.items():
             if not isinstance(size, int) or size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]

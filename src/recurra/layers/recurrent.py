@@ -8,11 +8,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from recurra import cells
 from recurra.engines.sweep import check_engine
 from recurra.equations import Cell
 from recurra.equations.program import Program
-from recurra.layers.design import Design, check_stack
+from recurra.layers.design import Design, cell_of, check_kind, check_stack
 from recurra.layers.feedback import Feedback
 from recurra.layers.initialisation import Initialisation
 from recurra.layers.layer import Layer
@@ -81,10 +80,11 @@ class Recurrent(nn.Module):
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
         check_stack(sizes, static_size, dropout)
         check_engine(engine)
-        self.cell = cells.get(cell) if isinstance(cell, str) else cell
+        self.cell = cell_of(cell)
         if self.cell.memories:
             raise ValueError(f"cell {self.cell.name} attends to {next(iter(self.cell.memories))}; make a Decoder of it")
         sizes = {**(widths or {}), "H": hidden_size, **({"S": static_size} if static_size else {})}
+        check_kind("feedback", feedback, Feedback)
         self.design = Design(self.cell, sizes, regularisation, normalisation, initialisation or Initialisation())
         self.input_size, self.hidden_size, self.num_layers, self.static_size = (
             input_size, hidden_size, num_layers, static_size,
@@ -299,7 +299,8 @@ class Recurrent(nn.Module):
         if self.static_size == 0:
             raise ValueError("a static input is given to a layer made without one; make it with static_size=…")
         if not isinstance(static, Tensor) or static.shape != (x.shape[0], self.static_size):
-            shape = f"of shape {list(static.shape)}" if isinstance(static, Tensor) else "missing"
+            shape = f"of shape {list(static.shape)}" if isinstance(static, Tensor) else f"a {type(static).__name__}"
+            shape = "missing" if static is None else shape
             raise ValueError(f"the static input is {shape}; expected [B, S] = {[x.shape[0], self.static_size]}")
 
     def _check_teacher(self, x: Tensor, teacher: Tensor | None) -> None:

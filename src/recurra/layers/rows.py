@@ -64,11 +64,11 @@ def rows(
 
     Raises:
         ValueError: lengths are not B whole numbers from 0 to T, or resets are not bool ``[B, T]``.
-        TypeError: resets are no tensor.
+        TypeError: lengths are no numbers, or resets no tensor.
     """
     batch, steps = x.shape[:2]
     if lengths is not None:
-        lengths = lengths if isinstance(lengths, Tensor) else torch.tensor(lengths, device="cpu")
+        lengths = lengths if isinstance(lengths, Tensor) else _numbers(lengths)
         kind = str(lengths.dtype).removeprefix("torch.")
         if lengths.dtype is not torch.int64 or not lengths.is_cpu or list(lengths.shape) != [batch]:
             raise ValueError(
@@ -90,3 +90,12 @@ def rows(
         static,
         None if teacher is None else teacher.transpose(0, 1),
     )
+
+
+def _numbers(lengths: Sequence[int]) -> Tensor:
+    try:
+        return torch.tensor(lengths, device="cpu")
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise TypeError(
+            f"lengths are {lengths!r}; expected a whole number for each row, in a list or an int64 tensor"
+        ) from error
