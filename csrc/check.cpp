@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
 
 namespace {
@@ -110,10 +111,20 @@ void check_linear(const rc_kernels *kernels, int64_t rows, int64_t inputs, int64
   expect(rc_linear_loss(&call) == rows - 1, "the check of targets", kernels->name, rows, inputs, outputs);
 
   rc_linear_call layer = {sizeof(layer), threads, kernels, rows, inputs, outputs, x, weight, bias, y, y, dx, dweight, dbias,
-                          nullptr};
+                          nullptr, nullptr};
   Floats forward(rc_linear_floats(&layer)), backward(rc_linear_gradient_floats(&layer));
   layer.work = forward;
   expect(rc_linear(&layer) == 0, "rc_linear", kernels->name, rows, inputs, outputs);
+
+  Floats again(rows * outputs), packed(rc_linear_packed_floats(&layer));
+  rc_linear_call prepared = layer;
+  prepared.packed = packed;
+  expect(rc_linear_pack(&prepared) == 0, "rc_linear_pack", kernels->name, rows, inputs, outputs);
+  Floats less(rc_linear_floats(&prepared));
+  prepared.work = less;
+  prepared.y = again;
+  expect(rc_linear(&prepared) == 0, "rc_linear, packed", kernels->name, rows, inputs, outputs);
+  expect(!std::memcmp(y, again, rows * outputs * sizeof(float)), "packed before", kernels->name, rows, inputs, outputs);
   layer.work = backward;
   expect(rc_linear_gradient(&layer) == 0, "rc_linear_gradient", kernels->name, rows, inputs, outputs);
   for (int64_t v = 0; v < outputs; v++) {

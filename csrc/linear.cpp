@@ -31,6 +31,12 @@ int64_t step(const rc_linear_call &c) { return padded(c.kernels->panel); }
 
 int64_t product_floats(const rc_linear_call &c) { return (kRows + 1) * step(c); }
 
+// Some columns of y: the rows of W that they are products of.
+void pack_block(const rc_linear_call &c, float *packed, int64_t block) {
+  const int64_t from = block * kColumns, count = std::min(kColumns, c.outputs - from);
+  c.kernels->pack(c.inputs, count, c.weight + from * c.inputs, 1, c.inputs, packed, c.inputs, c.outputs, 0, from);
+}
+
 // Some rows and some columns of y. The product is written in whole vectors, so the last columns, if they do not fill
 // one, are computed beside y.
 void product(const rc_linear_call &c, const float *packed, float *own, int64_t row, int64_t column) {
@@ -90,25 +96,35 @@ int32_t rc_processor_is_intel(void) {
 }
 
 int64_t rc_linear_floats(const rc_linear_call *call) {
-  return packed_floats(*call) + std::max(call->threads, 1) * product_floats(*call);
+  return (call->packed ? 0 : packed_floats(*call)) + std::max(call->threads, 1) * product_floats(*call);
 }
+
+int64_t rc_linear_packed_floats(const rc_linear_call *call) { return packed_floats(*call); }
 
 int64_t rc_linear_gradient_floats(const rc_linear_call *call) {
   return packed_rows_floats(*call) + std::max(call->threads, 1) * gradient_floats(*call);
+}
+
+int32_t rc_linear_pack(const rc_linear_call *call) {
+  const rc_linear_call &c = *call;
+  if (c.size != sizeof(rc_linear_call)) return -1;
+  const int64_t blocks = divide_up(c.outputs, kColumns);
+#pragma omp parallel for schedule(dynamic) num_threads(team(c))
+  for (int64_t b = 0; b < blocks; b++) pack_block(c, c.packed, b);
+  return 0;
 }
 
 int32_t rc_linear(const rc_linear_call *call) {
   const rc_linear_call &c = *call;
   if (c.size != sizeof(rc_linear_call)) return -1;
   const int64_t blocks = divide_up(c.outputs, kColumns), units = divide_up(c.rows, kRows) * blocks;
-  float *packed = c.work, *own = packed + packed_floats(c);
+  float *packed = c.packed ? c.packed : c.work, *own = c.packed ? c.work : packed + packed_floats(c);
 #pragma omp parallel num_threads(team(c))
   {
     float *mine = own + omp_get_thread_num() * product_floats(c);
+    if (!c.packed) {
 #pragma omp for schedule(dynamic)
-    for (int64_t b = 0; b < blocks; b++) {
-      const int64_t from = b * kColumns, count = std::min(kColumns, c.outputs - from);
-      c.kernels->pack(c.inputs, count, c.weight + from * c.inputs, 1, c.inputs, packed, c.inputs, c.outputs, 0, from);
+      for (int64_t b = 0; b < blocks; b++) pack_block(c, packed, b);
     }
 #pragma omp for schedule(dynamic)
     for (int64_t u = 0; u < units; u++) product(c, packed, mine, u / blocks * kRows, u % blocks * kColumns);

@@ -7,7 +7,7 @@
 
 #include "kernels.h"
 
-#define RC_LINEAR_VERSION 1
+#define RC_LINEAR_VERSION 2
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,6 +27,7 @@ typedef struct {
   float *dweight;        // [V, H], likewise
   float *dbias;          // [V], likewise, together with dweight only
   float *work;           // on a 64-byte boundary, as many floats as the functions below say
+  float *packed;         // on a 64-byte boundary: the weight as rc_linear_pack left it; NULL: rc_linear packs it
 } rc_linear_call;
 
 typedef struct {
@@ -57,7 +58,10 @@ int32_t rc_processor_is_intel(void);
 
 int64_t rc_linear_floats(const rc_linear_call *call);
 int64_t rc_linear_gradient_floats(const rc_linear_call *call);
+// Floats of `packed`.
+int64_t rc_linear_packed_floats(const rc_linear_call *call);
 // 0, or -1 if the struct has another size.
+int32_t rc_linear_pack(const rc_linear_call *call);
 int32_t rc_linear(const rc_linear_call *call);
 int32_t rc_linear_gradient(const rc_linear_call *call);
 

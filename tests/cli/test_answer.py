@@ -33,7 +33,7 @@ def test_from_a_table_to_answers(command, process, here: Path, reader: Path):
     figures = json.loads((reader / "evaluation.json").read_text())
     assert figures["accuracy"] > 0.9 and figures["examples"] == 17
     assert figures["last_mentioned_accuracy"] == 1.0 and figures["commonest_accuracy"] < 0.8
-    assert "last mentioned accuracy" in out and "Accuracy by the length of the passage" in out
+    assert "last mentioned accuracy" in out and "Best answers" in out
     assert "What was looked at" in (reader / "report.html").read_text()
 
     (here / "new.txt").write_text("Ann stands in the yard.\tWhere is Ann?\n\nBen stands in the hall.\tWhere is Ben?\n")

@@ -1,4 +1,4 @@
-"""The native linear layer and its cross-entropy against torch in float64."""
+"""The native linear layer and the cross-entropy of one, which share most of their code, against torch in float64."""
 
 import itertools
 import logging
@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recurra.engines import cross_entropy as cross_entropy_file
 from recurra.engines import library, linear, memory
-from recurra.engines.linear import Settings, cross_entropy
+from recurra.engines.cross_entropy import Settings, cross_entropy
 
 # Relative to the largest value of a result.
 TOLERANCE = 3e-6
@@ -212,6 +213,39 @@ def test_a_row_of_a_linear_layer_does_not_depend_on_the_others():
         assert torch.equal(linear.linear(x[rows], weight, bias), whole[rows])
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_packed_before_it_gives_the_same_bits(instruction_set: str, size: tuple[int, int, int]):
+    x, weight, bias, _ = case(*size)
+    packed = linear.PackedLinear(weight, bias)
+    for rows in (x, x[:1], x[len(x) // 2 :]):
+        memory.poison(float("nan"))
+        assert torch.equal(packed(rows), linear.linear(rows, weight, bias))
+    turned = linear.PackedLinear(weight.t().contiguous().t())
+    assert torch.equal(turned(x), linear.linear(x, weight))
+
+
+def test_packed_before_it_goes_on_with_the_weight_it_met():
+    x, weight, bias, _ = case(7, 63, 33)
+    packed = linear.PackedLinear(weight, bias)
+    first = packed(x)
+    weight.zero_()
+    assert torch.equal(packed(x), first)
+
+
+def test_packed_before_a_gradient_and_other_numbers_are_served_all_the_same():
+    x, weight, bias, _ = case(7, 63, 33)
+    learnt = weight.requires_grad_()
+    packed = linear.PackedLinear(learnt, bias)
+    (gradient,) = torch.autograd.grad(packed(x).sum(), learnt)
+    torch.testing.assert_close(gradient, x.sum(0).expand(33, -1))
+    with torch.no_grad():
+        assert torch.equal(packed(x), linear.linear(x, weight, bias))
+    double = linear.PackedLinear(weight.detach().double(), bias.double())
+    torch.testing.assert_close(double(x.double()), F.linear(x.double(), weight.double(), bias.double()))
+    with torch.no_grad(), pytest.raises(ValueError, match=r"input has shape \[7, 62\]"):
+        packed(x[:, :62])
+
+
 def test_instruction_sets_agree(monkeypatch: pytest.MonkeyPatch):
     x, weight, bias, targets = case(300, 63, 129)
     found: dict[str, list[Tensor]] = {}
@@ -290,10 +324,10 @@ def test_float64_bfloat16_and_transforms_are_served_by_torch(caplog: pytest.LogC
 
 def test_torch_makes_logits_for_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch):
     x, weight, bias, targets = (t.double() if t.is_floating_point() else t for t in case(40, 4, 5))
-    monkeypatch.setattr(linear, "_TORCH_LOGITS", 30)
+    monkeypatch.setattr(cross_entropy_file, "_TORCH_LOGITS", 30)
     sizes: list[int] = []
-    plain = linear._torch_rows
-    monkeypatch.setattr(linear, "_torch_rows", lambda f, *rest: sizes.append(len(f)) or plain(f, *rest))
+    plain = cross_entropy_file._torch_rows
+    monkeypatch.setattr(cross_entropy_file, "_torch_rows", lambda f, *rest: sizes.append(len(f)) or plain(f, *rest))
     for reduction in ("mean", "sum", "none"):
         settings = Settings(label_smoothing=0.1, reduction=reduction)  # type: ignore[arg-type]
         found = cross_entropy(x, weight, bias, targets, settings)

@@ -14,7 +14,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from recurra import cells
 from recurra.engines import linear as linear_layers
-from recurra.engines.linear import Settings
+from recurra.engines.cross_entropy import Settings, cross_entropy
 
 from .comparison import SIZES, Trial, assert_same_bits, on_engine, results
 
@@ -65,9 +65,9 @@ def test_torchs_defaults_change_no_linear_layer(setting: str, monkeypatch: pytes
     targets = torch.randint(50, (70,))
 
     def run() -> list[Tensor]:
-        loss = linear_layers.cross_entropy(features, weight, bias, targets, Settings(label_smoothing=0.1))
+        loss = cross_entropy(features, weight, bias, targets, Settings(label_smoothing=0.1))
         y = linear_layers.linear(features, weight, bias)
-        loss_each = linear_layers.cross_entropy(features, weight, bias, targets, Settings(reduction="none"))
+        loss_each = cross_entropy(features, weight, bias, targets, Settings(reduction="none"))
         one = torch.ones((), dtype=torch.float32, device="cpu")
         sources = [features, weight, bias]
         return [y, loss, loss_each, *torch.autograd.grad([y.sum(), loss, loss_each.sum()], sources, [one] * 3)]
@@ -147,7 +147,7 @@ def test_a_tensor_that_is_the_negative_of_its_memory_is_read_right(trial: Trial)
         assert torch.equal(*outputs)
     x, plain = negative((40, 8))
     weight, targets = torch.randn(9, 8), torch.randint(9, (40,))
-    losses = [linear_layers.cross_entropy(f, weight, None, targets, Settings()) for f in (x, plain)]
+    losses = [cross_entropy(f, weight, None, targets, Settings()) for f in (x, plain)]
     assert torch.equal(*losses)
 
 

@@ -1,17 +1,11 @@
-"""A linear layer and its cross-entropy, run by the native library on CPU in float32, elsewhere by torch.
-
-The cross-entropy takes the features instead of the logits. Logits are made for some rows at a time, and in training
-their gradient at once, so that memory for them does not grow with the number of rows.
-"""
+"""A linear layer, run by the native library on CPU in float32 where it is faster, elsewhere by torch."""
 
 from __future__ import annotations
 
 import ctypes
 import logging
-import math
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,22 +14,9 @@ from torch import Tensor
 from recurra.engines import library, memory
 from recurra.engines.native import have_no_memory, tensor_obstacle
 
-LINEAR_VERSION = 1
-Reduction = Literal["mean", "sum", "none"]
-REDUCTIONS = ("mean", "sum", "none")
-# Logits that torch makes at once where no gradient is wanted.
-_TORCH_LOGITS = 1 << 22
+LINEAR_VERSION = 2
 _FEW_ROWS = 32
 _log = logging.getLogger("recurra.engines")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `torch.nn.functional.cross_entropy` calls by the same names."""
-
-    ignore_index: int = -100
-    label_smoothing: float = 0.0
-    reduction: Reduction = "mean"
 
 
 class _LinearCall(ctypes.Structure):
@@ -46,25 +27,10 @@ class _LinearCall(ctypes.Structure):
         ("threads", ctypes.c_int32),
         ("kernels", ctypes.c_void_p),
         *((name, ctypes.c_int64) for name in ("rows", "inputs", "outputs")),
-        *((name, ctypes.c_void_p) for name in ("x", "weight", "bias", "y", "dy", "dx", "dweight", "dbias", "work")),
-    )
-
-
-class _LossCall(ctypes.Structure):
-    """`rc_linear_loss_call` of csrc/linear.h."""
-
-    _fields_ = (
-        ("size", ctypes.c_uint32),
-        ("threads", ctypes.c_int32),
-        ("kernels", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("rows", "inputs", "outputs")),
-        *((name, ctypes.c_void_p) for name in ("x", "weight", "bias", "targets")),
-        ("ignored", ctypes.c_int64),
-        ("smoothing", ctypes.c_double),
-        ("mean", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("row_scale", "loss", "dx", "dweight", "dbias", "work")),
-        ("counted", ctypes.c_int64),
-        ("total", ctypes.c_double),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("x", "weight", "bias", "y", "dy", "dx", "dweight", "dbias", "work", "packed")
+        ),
     )
 
 
@@ -79,57 +45,64 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         ``[..., O]``.
     """
-    if x.dim() == 0 or weight.dim() != 2 or x.shape[-1] != weight.shape[1]:
-        raise ValueError(
-            f"the input has shape {list(x.shape)} and the weight {list(weight.shape)}; expected [..., I] and [O, I]"
-        )
-    _check_bias(weight, bias)
-    if not _is_native("a linear layer", _obstacle(x, weight, bias) or _slower(x)):
+    _check_input(x, weight)
+    check_bias(weight, bias)
+    if not is_native("a linear layer", obstacle(x, weight, bias) or _slower(x)):
         return F.linear(x, weight, bias)
     rows = x.reshape(-1, x.shape[-1])
-    if _wants_gradient(x, weight, bias):
+    if wants_gradient(x, weight, bias):
         y = cast(Tensor, _Linear.apply(rows, weight, bias))  # pyright: ignore[reportUnknownMemberType]
     else:
         y = _product(rows, weight, bias)
     return y.view(*x.shape[:-1], weight.shape[0])
 
 
-def cross_entropy(features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, settings: Settings) -> Tensor:
-    """The cross-entropy of the logits ``features Wᵀ + b``.
+class PackedLinear:
+    """``x Wᵀ + b`` again and again, as decoding needs it: the native library packs the weight once.
+
+    Where a gradient is wanted it is :func:`linear`; what the native library cannot serve, torch does.
 
     Args:
-        features: ``[N, H]``.
-        weight: ``[V, H]``.
-        bias: ``[V]``.
-        targets: int64 ``[N]``.
-        settings: as for torch's cross-entropy.
-
-    Returns:
-        A scalar, or ``[N]`` for the reduction "none".
+        weight: ``[O, I]``, whose values at the first product count for all.
+        bias: ``[O]``.
     """
-    _check_loss(features, weight, targets, settings)
-    _check_bias(weight, bias)
-    if not _is_native("a linear layer with its cross-entropy", _obstacle(features, weight, bias)):
-        return _torch_cross_entropy(features, weight, bias, targets, settings)
-    if _wants_gradient(features, weight, bias):
-        return cast(Tensor, _CrossEntropy.apply(features, weight, bias, targets, settings))  # pyright: ignore[reportUnknownMemberType]
-    return _Loss(features, weight, bias, targets, settings).run(())
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        check_bias(weight, bias)
+        self._weight, self._bias = weight, bias
+        self._block: memory.Block | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """``[..., I]`` to ``[..., O]``."""
+        weight, bias = self._weight, self._bias
+        _check_input(x, weight)
+        if wants_gradient(x, weight, bias):
+            return linear(x, weight, bias)
+        if not is_native("an output layer, step after step,", obstacle(x, weight, bias)):
+            return F.linear(x, weight, bias)
+        if self._block is None:
+            self._block = _packed(weight)
+        y = _product(x.reshape(-1, x.shape[-1]), weight, bias, self._block)
+        return y.view(*x.shape[:-1], weight.shape[0])
 
 
-def _wants_gradient(*tensors: Tensor | None) -> bool:
+def wants_gradient(*tensors: Tensor | None) -> bool:
+    """Whether torch's autograd is to know of what is made of these tensors."""
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 # -- which of the two serves a call ------------------------------------------------------------------------------------
 
 
-def _is_native(what: str, obstacle: str | None) -> bool:
+def is_native(what: str, reason: str | None) -> bool:
+    """Whether the native library serves a call, given why it cannot, or None; it is told once, of `what` it is."""
     if not torch.compiler.is_compiling():
-        _tell(what, obstacle)
-    return obstacle is None
+        _tell(what, reason)
+    return reason is None
 
 
-def _obstacle(x: Tensor, weight: Tensor, bias: Tensor | None) -> str | None:
+def obstacle(x: Tensor, weight: Tensor, bias: Tensor | None) -> str | None:
+    """Why the native library cannot serve a call, or None."""
     if torch.compiler.is_compiling():
         return "torch.compile makes one program of torch's operations"
     found = _missing_library() or tensor_obstacle((x, weight, bias))
@@ -164,8 +137,8 @@ def _missing_library() -> str | None:
             f"the native library has version {version} of its linear layers, expected {LINEAR_VERSION}; "
             "build it anew with `pip install .` or `pip install -e .`"
         )
-    for name in ("rc_linear_floats", "rc_linear_gradient_floats", "rc_linear_loss_floats", "rc_linear_loss"):
-        getattr(loaded, name).restype = ctypes.c_int64
+    for name in ("floats", "packed_floats", "gradient_floats", "loss_floats", "loss"):
+        getattr(loaded, f"rc_linear_{name}").restype = ctypes.c_int64
     return None
 
 
@@ -180,67 +153,29 @@ def _tell(what: str, reason: str | None) -> None:
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 
-def _check_bias(weight: Tensor, bias: Tensor | None) -> None:
+def _check_input(x: Tensor, weight: Tensor) -> None:
+    if x.dim() == 0 or weight.dim() != 2 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"the input has shape {list(x.shape)} and the weight {list(weight.shape)}; expected [..., I] and [O, I]"
+        )
+
+
+def check_bias(weight: Tensor, bias: Tensor | None) -> None:
+    """Raise ValueError where a bias does not fit its weight."""
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"the bias has shape {list(bias.shape)}; expected [{weight.shape[0]}], one for each output")
-
-
-def _check_loss(features: Tensor, weight: Tensor, targets: Tensor, settings: Settings) -> None:
-    if features.dim() != 2 or weight.dim() != 2 or features.shape[1] != weight.shape[1]:
-        raise ValueError(
-            f"the features have shape {list(features.shape)} and the weight {list(weight.shape)}; "
-            "expected [N, H] and [V, H]: flatten batch and time into N"
-        )
-    if targets.shape != features.shape[:1]:
-        raise ValueError(
-            f"the targets have shape {list(targets.shape)}; expected [{features.shape[0]}], one for each row"
-        )
-    if targets.dtype is not torch.int64:
-        raise TypeError(f"the targets are {targets.dtype}; expected torch.int64, the number of a class for each row")
-    if targets.device != features.device:
-        raise ValueError(f"the targets are on {targets.device} and the features on {features.device}; move the targets")
-    if settings.reduction not in REDUCTIONS:
-        raise ValueError(f"the reduction is {settings.reduction!r}; expected one of {', '.join(REDUCTIONS)}")
-    if not 0.0 <= settings.label_smoothing <= 1.0:
-        raise ValueError(f"label_smoothing is {settings.label_smoothing}; expected a share from 0 to 1")
-
-
-# -- torch -------------------------------------------------------------------------------------------------------------
-
-
-def _torch_cross_entropy(
-    features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, settings: Settings
-) -> Tensor:
-    """Where a gradient is wanted torch keeps all logits anyway; else they are made for some rows at a time."""
-    rows = max(1, _TORCH_LOGITS // max(1, weight.shape[0]))
-    if _wants_gradient(features, weight, bias) or len(features) <= rows:
-        return _torch_rows(features, weight, bias, targets, settings)
-    each = Settings(settings.ignore_index, settings.label_smoothing, "none")
-    parts = zip(torch.split(features, rows), torch.split(targets, rows), strict=True)
-    losses = torch.cat([_torch_rows(f, weight, bias, t, each) for f, t in parts])
-    if settings.reduction == "none":
-        return losses
-    return losses.sum() if settings.reduction == "sum" else losses.sum() / (targets != settings.ignore_index).sum()
-
-
-def _torch_rows(features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, settings: Settings) -> Tensor:
-    return F.cross_entropy(
-        F.linear(features, weight, bias),
-        targets,
-        ignore_index=settings.ignore_index,
-        label_smoothing=settings.label_smoothing,
-        reduction=settings.reduction,
-    )
 
 
 # -- the native library ------------------------------------------------------------------------------------------------
 
 
-def _address(tensor: Tensor | None) -> int | None:
+def address(tensor: Tensor | None) -> int | None:
+    """Where a tensor lies in memory; None where there is none."""
     return None if tensor is None else tensor.data_ptr()
 
 
-def _empty(wanted: bool, like: Tensor | None) -> Tensor | None:
+def empty_like(wanted: bool, like: Tensor | None) -> Tensor | None:
+    """Memory for the gradient of a tensor, where it is wanted and there is one."""
     return torch.empty(like.shape, **memory.NUMBERS) if wanted and like is not None else None
 
 
@@ -248,8 +183,8 @@ def _linear_call(x: Tensor, weight: Tensor, bias: Tensor | None) -> _LinearCall:
     """A call on contiguous tensors, which the caller keeps alive."""
     return _LinearCall(
         size=ctypes.sizeof(_LinearCall), threads=torch.get_num_threads(), kernels=ctypes.addressof(library.kernels()),
-        rows=x.shape[0], inputs=x.shape[1], outputs=weight.shape[0], x=_address(x), weight=_address(weight),
-        bias=_address(bias),
+        rows=x.shape[0], inputs=x.shape[1], outputs=weight.shape[0], x=address(x), weight=address(weight),
+        bias=address(bias),
     )  # fmt: skip
 
 
@@ -260,14 +195,23 @@ def _run_linear(name: str, call: _LinearCall) -> None:
         raise RuntimeError("the native library is of another version than these Python files; install recurra anew")
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None, packed: memory.Block | None = None) -> Tensor:
     x, weight = memory.plain(x), memory.plain(weight)
     bias = None if bias is None else memory.plain(bias)
     y = torch.empty(x.shape[0], weight.shape[0], **memory.NUMBERS)
     call = _linear_call(x, weight, bias)
-    call.y = _address(y)
+    call.y, call.packed = address(y), None if packed is None else packed.address
     _run_linear("rc_linear", call)
     return y
+
+
+def _packed(weight: Tensor) -> memory.Block:
+    weight = memory.plain(weight)
+    call = _linear_call(weight[:0], weight, None)
+    block = memory.take(int(library.load().rc_linear_packed_floats(ctypes.byref(call))))
+    call.packed = block.address
+    library.load().rc_linear_pack(ctypes.byref(call))
+    return block
 
 
 class _Linear(torch.autograd.Function):
@@ -287,113 +231,9 @@ class _Linear(torch.autograd.Function):
             dweight = gradient.t() @ x if needs_weight else None
             return dx, dweight, gradient.sum(0) if needs_bias else None
         x, weight, gradient = map(memory.plain, (x, weight, gradient))
-        dx, dweight = _empty(needs_x, x), _empty(needs_weight, weight)
+        dx, dweight = empty_like(needs_x, x), empty_like(needs_weight, weight)
         dbias = torch.empty(weight.shape[0], **memory.NUMBERS) if needs_bias and needs_weight else None
         call = _linear_call(x, weight, None)
-        call.dy, call.dx, call.dweight, call.dbias = map(_address, (gradient, dx, dweight, dbias))
+        call.dy, call.dx, call.dweight, call.dbias = map(address, (gradient, dx, dweight, dbias))
         _run_linear("rc_linear_gradient", call)
         return dx, dweight, gradient.sum(0) if needs_bias and dbias is None else dbias
-
-
-class _Loss:
-    """One computation of the loss, with the gradients that are wanted."""
-
-    def __init__(
-        self, features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, settings: Settings
-    ) -> None:
-        self.features, self.weight, self.targets = memory.plain(features), memory.plain(weight), targets.contiguous()
-        self.bias = None if bias is None else memory.plain(bias)
-        self.settings = settings
-        self.gradients: tuple[Tensor | None, ...] = (None, None, None)
-
-    def run(self, wanted: tuple[bool, ...], row_scale: Tensor | None = None) -> Tensor:
-        """The loss as `settings.reduction` has it. `gradients` then holds those wanted, of features, weight and bias.
-
-        They are the gradients of the returned number; for the reduction "none", those of the losses' sum weighted by
-        `row_scale` ``[N]``.
-        """
-        losses = torch.empty(len(self.features), **memory.NUMBERS)
-        if wanted:
-            kinds = zip(wanted, (self.features, self.weight, self.bias), strict=True)
-            self.gradients = tuple(_empty(w, t) for w, t in kinds)
-        call = self._call(losses, row_scale)
-        work = memory.take(int(library.load().rc_linear_loss_floats(ctypes.byref(call))))
-        call.work = work.address
-        self._check(int(library.load().rc_linear_loss(ctypes.byref(call))))
-        if self.settings.reduction == "none":
-            return losses
-        counted, total = int(call.counted), float(call.total)
-        if self.settings.reduction == "mean":
-            total = total / counted if counted else math.nan
-        return torch.tensor(total, **memory.NUMBERS)
-
-    def _call(self, losses: Tensor, row_scale: Tensor | None) -> _LossCall:
-        features, weight, gradients = self.features, self.weight, self.gradients
-        return _LossCall(
-            size=ctypes.sizeof(_LossCall), threads=torch.get_num_threads(),
-            kernels=ctypes.addressof(library.kernels()), rows=features.shape[0], inputs=features.shape[1],
-            outputs=weight.shape[0], x=_address(features), weight=_address(weight), bias=_address(self.bias),
-            targets=_address(self.targets), ignored=self.settings.ignore_index,
-            smoothing=self.settings.label_smoothing, mean=self.settings.reduction == "mean",
-            row_scale=_address(row_scale), loss=_address(losses), dx=_address(gradients[0]),
-            dweight=_address(gradients[1]), dbias=_address(gradients[2]),
-        )  # fmt: skip
-
-    def _check(self, code: int) -> None:
-        if code == -2:
-            raise RuntimeError("the native library is of another version than these Python files; install recurra anew")
-        if code >= 0:
-            raise IndexError(
-                f"target {int(self.targets[code])} of row {code} is out of bounds; expected a class from 0 to "
-                f"{len(self.weight) - 1}, or ignore_index={self.settings.ignore_index}"
-            )
-
-
-class _CrossEntropy(torch.autograd.Function):
-    """The cross-entropy of a linear layer as one node of autograd's graph."""
-
-    @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, settings: Settings
-    ) -> Tensor:
-        ctx.save_for_backward(features, weight, bias, targets)
-        ctx.settings, ctx.gradients = settings, None
-        loss = _Loss(features, weight, bias, targets, settings)
-        if settings.reduction == "none":
-            return loss.run(())
-        # While the logits are at hand. Backward has only to scale them.
-        result = loss.run(ctx.needs_input_grad[:3])
-        ctx.gradients = loss.gradients
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        tensors = cast(tuple[Tensor, Tensor, Tensor | None, Tensor], ctx.saved_tensors)
-        if torch.is_grad_enabled() or have_no_memory([gradient]):
-            return (*_differentiable(ctx, tensors, gradient), None, None)
-        # Handed out once, for whoever gets them may change them; another backward computes them anew.
-        found, ctx.gradients = ctx.gradients, None
-        if found is None:
-            loss = _Loss(*tensors, ctx.settings)
-            by_row = memory.plain(gradient) if ctx.settings.reduction == "none" else None
-            loss.run(ctx.needs_input_grad[:3], by_row)
-            found = loss.gradients
-        if ctx.settings.reduction != "none" and (factor := gradient.item()) != 1.0:
-            for tensor in found:
-                if tensor is not None:
-                    tensor.mul_(factor)
-        return (*found, None, None)
-
-
-def _differentiable(
-    ctx: Any, tensors: tuple[Tensor, Tensor, Tensor | None, Tensor], gradient: Tensor
-) -> list[Tensor | None]:
-    """The gradients as a graph of their own, for derivatives of derivatives: torch computes the loss again."""
-    differentiable = torch.is_grad_enabled()
-    with torch.enable_grad():
-        features, weight, bias = (None if t is None else t.view_as(t) for t in tensors[:3])  # one given twice is two
-        loss = _torch_rows(cast(Tensor, features), cast(Tensor, weight), bias, tensors[3], ctx.settings)
-    wanted = [t if n else None for t, n in zip((features, weight, bias), ctx.needs_input_grad[:3], strict=True)]
-    found = torch.autograd.grad(loss, [t for t in wanted if t is not None], gradient, create_graph=differentiable)
-    rest = iter(found)
-    return [t if t is None else next(rest) for t in wanted]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from recurra.engines.linear import Reduction, Settings, cross_entropy
+from recurra.engines.cross_entropy import Reduction, Settings, cross_entropy
 
 
 def linear_cross_entropy(

@@ -1,5 +1,6 @@
 """The half that writes: outputs one after another, each read back, from what an encoder gives."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -21,11 +22,13 @@ class Decoding:
         layers: the state of the decoder.
         source: of which of the sources each row is, int64 [N].
         attended: what was computed once for each row: of its memory, and of what it reads at every step.
+        logits: the output layer, prepared for many steps.
     """
 
     layers: DecoderState
     source: Tensor
     attended: Attended
+    logits: Callable[[Tensor], Tensor]
 
 
 class Autoregressive(nn.Module):
@@ -130,12 +133,13 @@ class Autoregressive(nn.Module):
     # -- step by step ------------------------------------------------------------------------------------------------
 
     def start(self, encoded: Encoded) -> Decoding:
-        """The state before the first step."""
+        """The state before the first step. The steps that want no gradient take the parameters as the first of them
+        finds them."""
         attended = self.decoder.attend(encoded.memory, encoded.lengths, static=encoded.context, batch=encoded.batch)
         layers = self._first_state(encoded) or self.decoder.initial_state(encoded.batch)
         if encoded.first is not None:
             _, layers, _ = self.decoder.step(encoded.first, layers, attended)
-        return Decoding(layers, torch.arange(encoded.batch), attended)
+        return Decoding(layers, torch.arange(encoded.batch), attended, self.output.prepared())
 
     def step(self, outputs: Tensor, state: Decoding) -> tuple[Tensor, Decoding, dict[str, Tensor]]:
         """One step of `nats`, for decoding.
@@ -149,14 +153,14 @@ class Autoregressive(nn.Module):
             its weights as "attention", [N, S].
         """
         features, state, weights = self._advance(outputs, state)
-        return self.output.logits(features), state, {} if weights is None else {"attention": weights}
+        return state.logits(features), state, {} if weights is None else {"attention": weights}
 
     def select(self, state: Decoding, rows: Tensor) -> Decoding:
         """The state with these rows, int64 [N]; any may be repeated or left out."""
         layers, source = self.decoder.select(state.layers, rows), state.source[rows.to(state.source.device)]
         # Rows that change places among those of their own source, as in a beam, read the same of it as before.
         attended = state.attended if torch.equal(source, state.source) else state.attended.select(rows)
-        return Decoding(layers, source, attended)
+        return replace(state, layers=layers, source=source, attended=attended)
 
     def roll_out(
         self,

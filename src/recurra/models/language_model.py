@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recurra.engines.linear import PackedLinear
 from recurra.layers import Initialisation, Recurrent, Regularisation, State, Stepper, linear_cross_entropy
 from recurra.models.condition import Condition
 from recurra.models.outputs import TIED_DEVIATION, own_tokens
@@ -273,6 +274,8 @@ class LanguageModel(nn.Module):
         except ValueError:
             return self.step
         last: State | None = None if self.condition is not None else stepper.state
+        # Of one row the product is bound by the weight's way from memory, packed or not.
+        packed = PackedLinear(self._output_weight(), self.output_bias) if batch > 1 else None
 
         def step(tokens: Tensor, state: State | None = None) -> tuple[Tensor, State, dict[str, Tensor]]:
             nonlocal last
@@ -289,6 +292,7 @@ class LanguageModel(nn.Module):
             with torch.no_grad():
                 features = stepper.step(self.embedding(tokens))
                 last = (*stepper.state, *given)
-                return self.logits(features), last, {}
+                logits = self.logits(features) if packed is None else packed(self._output_features(features))
+                return logits, last, {}
 
         return step

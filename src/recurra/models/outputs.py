@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recurra.engines.linear import PackedLinear
 from recurra.layers import linear_cross_entropy
 from recurra.models.outlook import Outlook
 
@@ -76,6 +77,11 @@ class TokenOutput(nn.Module):
     def logits(self, features: Tensor) -> Tensor:
         """[..., D] to [..., V]."""
         return F.linear(self._projected(features), self._weight(), self.bias)
+
+    def prepared(self) -> Callable[[Tensor], Tensor]:
+        """`logits` of features [N, D] with the parameters as they are at its first call, for many steps of decoding."""
+        layer = PackedLinear(self._weight(), self.bias)
+        return lambda features: layer(self._projected(features))
 
     def nats(self, features: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
         """−log p of targets int64 [B, T], -100 where there is none, from features [B, T, D], without
@@ -154,6 +160,10 @@ class FrameOutput(nn.Module):
         """The parameters of each value, [..., K, P]."""
         return self.outlook(features)[..., 0, :, :]
 
+    def prepared(self) -> Callable[[Tensor], Tensor]:
+        """`logits`: there is nothing to prepare."""
+        return self.logits
+
     def nats(self, features: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
         """The loss of frames [B, T, K], summed over their columns: −log p of `gaussian` and `student`, else the kind's
         error, which is not in nats.
@@ -200,6 +210,10 @@ class LabelOutput(nn.Module):
     def logits(self, features: Tensor) -> Tensor:
         """[..., D] to [..., K]."""
         return self.linear(features)
+
+    def prepared(self) -> Callable[[Tensor], Tensor]:
+        """`logits`: there is nothing to prepare."""
+        return self.logits
 
     def nats(self, features: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
         """−log p of sets [B, T, K]. With label smoothing s, a label is taken for 1 − s/2 or s/2."""
