@@ -12,6 +12,7 @@ from torch import Tensor, sigmoid, tanh
 from torch.linalg import vecdot
 
 from recurra import cells
+from recurra.engines import library
 from recurra.engines.check import check_cell
 from recurra.engines.sweep import sweep
 from recurra.equations import Cell
@@ -415,6 +416,16 @@ def test_every_engine_agrees(name: str):
     assert report.trials >= 5 and report.errors["eager"] < 2e-5
     assert report.errors["native"] < 2e-5
     assert "heads" in name or report.unserved is None
+
+
+@pytest.mark.parametrize("instruction_set", library.INSTRUCTION_SETS[1:])
+def test_every_instruction_set_agrees_on_every_cell(instruction_set: str, monkeypatch: pytest.MonkeyPatch):
+    """The best one that the processor has serves all other tests."""
+    if instruction_set not in library.available():
+        pytest.skip(f"this processor cannot run {instruction_set}")
+    monkeypatch.setenv("RECURRA_ISA", instruction_set)
+    for name in cells.names():
+        assert check_cell(name).errors["native"] < 2e-5
 
 
 def test_the_stabiliser_of_the_slstm_keeps_large_exponents_finite():
