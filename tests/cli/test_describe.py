@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recurra.data import picture_features
+
 SMALL = ("model.hidden=24", "model.embedding=8", "optimizer.lr=0.02", "train.batch=8", "train.epochs=6")
 
 
@@ -74,6 +76,29 @@ def test_from_styles_to_tunes(command, here: Path):
         (("train", "describe", "tunes.npz", "model.frames=label"), "did you mean 'labels'"),
     ):
         status, _, err = command(*words_)
+        assert (status, said in err) == (2, True), err
+
+
+def test_a_picture_and_a_folder_of_them_are_described(command, here: Path):
+    image = pytest.importorskip("PIL.Image", reason="pictures are read with Pillow, an extra")
+    colours = {"red": (220, 20, 20), "blue": (20, 20, 220)}
+    (here / "pictures").mkdir()
+    for name, colour in colours.items():
+        image.new("RGB", (40, 30), colour).save(here / "pictures" / f"{name}.png")
+    features = {name: picture_features(here / "pictures" / f"{name}.png") for name in colours}
+    names = [name for _ in range(20) for name in colours]
+    texts = np.array([f"a {name} picture" for name in names])
+    np.savez(here / "grids.npz", x=np.stack([features[name] for name in names]), y=texts)
+    small = ("model.hidden=8", "model.embedding=8", "model.attention=additive", "train.batch=8", "optimizer.lr=0.02")
+    status, _, err = command("train", "describe", "grids.npz", *small, "train.steps=80", "run=seer")
+    assert status == 0, err
+    assert command("predict", "seer", "pictures/red.png")[1] == "a red picture\n"
+    assert command("predict", "seer", "pictures")[1] == "blue.png\ta blue picture\nred.png\ta red picture\n"
+    assert command("predict", "seer", "pictures", "--out", "looks.svg")[0] == 0
+    assert (here / "looks.svg").read_text().count("Where it looked") == 2
+    (here / "empty").mkdir()
+    for words, said in ((("empty",), "empty is a folder without a picture"), (("absent.png",), "absent.png")):
+        status, _, err = command("predict", "seer", *words)
         assert (status, said in err) == (2, True), err
 
 

@@ -14,7 +14,7 @@ from recurra.data.frames import FrameSet, read_frames
 from recurra.data.labelled import Columns, Labelled, read_labelled
 from recurra.data.midi import midi_bytes
 from recurra.data.pairs import Pair, PairColumns, groups, read_pairs
-from recurra.data.pictures import is_picture, picture_features
+from recurra.data.pictures import picture_features, pictures_at
 from recurra.data.pitches import KEYS, frame_of, name_of, text_of
 from recurra.data.rhymes import read_rhymes, rhymed
 from recurra.data.rolls import Collection, Roll, read_rolls
@@ -108,7 +108,6 @@ __all__ = [
     "in_time",
     "is_audio",
     "is_builtin",
-    "is_picture",
     "is_vectors",
     "line_blocks",
     "lines_of",
@@ -119,6 +118,7 @@ __all__ = [
     "pad",
     "part_question",
     "picture_features",
+    "pictures_at",
     "read_asked",
     "read_audio",
     "read_builtin",

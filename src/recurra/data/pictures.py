@@ -11,9 +11,10 @@ CELLS, SIDE, BINS = 6, 96, 9  # cells each way, pixels each way that a picture i
 WIDTH = 6 + BINS
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a file is a picture, by its name."""
-    return path.suffix.lower() in ENDINGS
+def pictures_at(path: Path) -> list[Path]:
+    """The picture, or those in a folder, in the order of their names; none where it is neither."""
+    inside = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [one for one in inside if one.suffix.lower() in ENDINGS]
 
 
 def picture_features(path: Path) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Describing: one thing, a class, a vector or a grid of features, to a sequence (1→N)."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,9 +15,9 @@ from recurra.data import (
     DataError,
     Described,
     Line,
-    is_picture,
     line_blocks,
     picture_features,
+    pictures_at,
     read_features,
     read_pieces,
 )
@@ -240,14 +241,17 @@ class Describing(ExampleTask[_Data]):
         """What the model says of each thing, a text or values parted by blanks.
 
         A thing is a line: the name of a class (a class named twice is written of twice), or features, numbers parted by
-        blanks or commas. Or a source is an `.npz` file of features, or a picture, whose features are computed.
+        blanks or commas. Or a source is an `.npz` file of features, or a picture, whose features are computed; or a
+        folder of pictures, where the name of each and a tab stand before what is said of it.
 
         Raises:
             DataError: the source is no such thing.
             ConfigError: a line is not understood; it names the line.
         """
-        if isinstance(source, Path) and (source.suffix == ".npz" or is_picture(source)):
-            yield from self._answers(model, self._features(source), self._seed)
+        if isinstance(source, Path) and _holds_features(source):
+            answers = self._answers(model, self._features(source), self._seed)
+            names = [f"{one.name}\t" for one in pictures_at(source)] if source.is_dir() else itertools.repeat("")
+            yield from (name + answer for name, answer in zip(names, answers, strict=False))
             return
         blocks = line_blocks(read_pieces(source)) if isinstance(source, Path) else source
         for number, block in enumerate(blocks):
@@ -293,7 +297,7 @@ class Describing(ExampleTask[_Data]):
 
     def _asked(self, source: Path | Iterable[Sequence[Line]]) -> Iterator[tuple[np.ndarray, int]]:
         """The things of each block of a source, at least one, and the seed of what is drawn of them."""
-        if isinstance(source, Path) and (source.suffix == ".npz" or is_picture(source)):
+        if isinstance(source, Path) and _holds_features(source):
             yield self._features(source), self._seed
             return
         for number, block in enumerate(line_blocks(read_pieces(source)) if isinstance(source, Path) else source):
@@ -316,7 +320,7 @@ class Describing(ExampleTask[_Data]):
     def _features(self, source: Path) -> np.ndarray:
         features = read_features(source, self.config.things.array)[0] if source.suffix == ".npz" else None
         if features is None:
-            features = picture_features(source)[None]
+            features = np.stack([picture_features(one) for one in pictures_at(source)])
         expected = {"vector": 2, "grid": 3}.get(self.alphabet.kind, 0)
         if features.ndim != expected or features.shape[-1] != self.alphabet.size:
             raise DataError(
@@ -355,11 +359,18 @@ class Describing(ExampleTask[_Data]):
         return [
             Use(
                 "describe",
-                "What it says of each line of a file (a class, or features), of an .npz file, or of a picture.",
+                "What it says of each line of a file (a class, or features), an .npz file, a picture, a folder.",
                 f"recurra predict {run} FILE",
             ),
             Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {run}"),
         ]
+
+
+def _holds_features(source: Path) -> bool:
+    """Whether a source is features, a picture or a folder of pictures. Raises DataError where that has none."""
+    if source.is_dir() and not pictures_at(source):
+        raise DataError(f"{source} is a folder without a picture; give one with .jpg or .png files, or a file")
+    return source.suffix == ".npz" or bool(pictures_at(source))
 
 
 def _require_kind(data: Described, config: DescribeConfig, path: str) -> None:
