@@ -276,10 +276,14 @@ class Steps(_Sweep):
         other = copy(self)
         other.rows = len(rows)
         other.fixed = {n: v[rows] if n.rate is Rate.SEQUENCE else v for n, v in self.fixed.items()}
-        other.hoisted = {
-            n: v[rows] if v is not None and self._hoisted_rate(n) is Rate.SEQUENCE else v
-            for n, v in self.hoisted.items()
-        }
+
+        def chosen(node: Node, value: Tensor | None) -> Tensor | None:
+            if value is None or self._hoisted_rate(node) is not Rate.SEQUENCE:
+                return value
+            # An affine with no part in the loop is fixed as well: as large as the keys of a memory, it is copied once.
+            return other.fixed[node] if value is self.fixed.get(node) else value[rows]
+
+        other.hoisted = {n: chosen(n, v) for n, v in self.hoisted.items()}
         other.answering = None if self.answering is None else self.answering[rows]
         other.sources = None if self.sources is None else self.sources[rows.to(self.sources.device)]
         return other
