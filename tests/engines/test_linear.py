@@ -229,7 +229,12 @@ def test_packed_before_it_goes_on_with_the_weight_it_met():
     packed = linear.PackedLinear(weight, bias)
     first = packed(x)
     weight.zero_()
+    bias.zero_()
     assert torch.equal(packed(x), first)
+    fresh = linear.PackedLinear(weight, bias)
+    fresh.prepare()
+    weight.fill_(1.0)
+    assert not fresh(x).any()
 
 
 def test_packed_before_a_gradient_and_other_numbers_are_served_all_the_same():

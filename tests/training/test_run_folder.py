@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from recurra.training.checkpoint import CheckpointError
@@ -115,3 +117,32 @@ def test_only_the_writer_writes(tmp_path: Path):
     reader.save_checkpoint({"step": 99})
     assert sorted(entry.name for entry in path.iterdir()) == [".lock", "checkpoint", "config.yaml"]
     assert reader.load_checkpoint() == {"step": 1}
+
+
+def test_what_was_worked_out_anew_may_be_rounded_otherwise(tmp_path: Path):
+    def writer(**content: object):
+        return lambda folder: (folder / "meaning.json").write_text(json.dumps({"names": ["a"], "ar": [0.1], **content}))
+
+    folder = RunFolder.create(tmp_path / "run")
+    folder.save_meanings(writer())
+    folder.require_meanings(writer(ar=[0.1 + 1e-9]))
+    for other in ({"names": ["b"]}, {"ar": [0.2]}, {"ar": [0.1, 0.1]}, {"more": 1}, {"ar": [1]}):
+        with pytest.raises(CheckpointError, match=r"meaning\.json is not what this run's data makes"):
+            folder.require_meanings(writer(**other))
+    (folder.path / "meaning.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"meaning\.json is not what"):
+        folder.require_meanings(writer())
+
+
+def test_metadata_of_somebody_elses_is_passed_over(tmp_path: Path):
+    folder, model = RunFolder.create(tmp_path / "run"), nn.Linear(2, 2)
+    folder.save_meanings(lambda path: (path / "vocabulary.json").write_text("[]"))
+    folder.save_model(model)
+    path = folder.path / "model.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file(load_file(path), path, {**metadata, "author": "me"})
+    folder.load_model(model)
+    (folder.path / "vocabulary.json").write_text("[1]")
+    with pytest.raises(CheckpointError, match=r"vocabulary\.json is not the one"):
+        folder.load_model(model)

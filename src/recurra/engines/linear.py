@@ -63,14 +63,15 @@ class PackedLinear:
     Where a gradient is wanted it is :func:`linear`; what the native library cannot serve, torch does.
 
     Args:
-        weight: ``[O, I]``, whose values at the first product count for all.
-        bias: ``[O]``.
+        weight: ``[O, I]``.
+        bias: ``[O]``. The values of both at the first product, or when :meth:`prepare` is called, count for all.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         check_bias(weight, bias)
         self._weight, self._bias = weight, bias
         self._block: memory.Block | None = None
+        self._then: Tensor | None = None  # the bias of the time when the weight was packed
 
     def __call__(self, x: Tensor) -> Tensor:
         """``[..., I]`` to ``[..., O]``."""
@@ -80,10 +81,15 @@ class PackedLinear:
             return linear(x, weight, bias)
         if not is_native("an output layer, step after step,", obstacle(x, weight, bias)):
             return F.linear(x, weight, bias)
-        if self._block is None:
-            self._block = _packed(weight)
-        y = _product(x.reshape(-1, x.shape[-1]), weight, bias, self._block)
+        self.prepare()
+        y = _product(x.reshape(-1, x.shape[-1]), weight, self._then, self._block)
         return y.view(*x.shape[:-1], weight.shape[0])
+
+    def prepare(self) -> None:
+        """Take the parameters as they are now, if they were not taken before."""
+        if self._block is None and obstacle(self._weight, self._weight, self._bias) is None:
+            self._block = _packed(self._weight.detach())
+            self._then = None if self._bias is None else self._bias.detach().clone()
 
 
 def wants_gradient(*tensors: Tensor | None) -> bool:

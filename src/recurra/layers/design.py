@@ -22,9 +22,9 @@ def check_stack(sizes: Mapping[str, int], static_size: int, dropout: float) -> N
     for name, size in sizes.items():
         if not isinstance(size, int) or size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"{name} is {size!r}; expected at least 1, a whole number")
-    if static_size < 0:
-        raise ValueError(f"static_size is {static_size}; expected the columns of a static input, or 0")
-    if not isinstance(dropout, int | float) or not 0.0 <= dropout < 1.0:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(static_size, int) or static_size < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"static_size is {static_size!r}; expected the columns of a static input, or 0")
+    if isinstance(dropout, str) or not 0.0 <= dropout < 1.0:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(f"dropout is {dropout!r}; expected a probability from 0 up to, not including, 1")
 
 
@@ -111,7 +111,9 @@ class Design:
         cell, norm = self.cell, self.normalisation
         for name, size in self.widths.items():
             if not isinstance(size, int) or size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise ValueError(f"the width {name} of cell {cell.name} is {size}; expected at least 1, a whole number")
+                raise ValueError(
+                    f"the width {name} of cell {cell.name} is {size!r}; expected at least 1, a whole number"
+                )
         if len(cell.inputs) != 1 or len(cell.statics) > 1:
             raise ValueError(
                 f"cell {cell.name} takes {', '.join((*cell.inputs, *cell.statics))}; a layer feeds one input, and one "

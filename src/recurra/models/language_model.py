@@ -276,6 +276,8 @@ class LanguageModel(nn.Module):
         last: State | None = None if self.condition is not None else stepper.state
         # Of one row the product is bound by the weight's way from memory, packed or not.
         packed = PackedLinear(self._output_weight(), self.output_bias) if batch > 1 else None
+        if packed is not None:
+            packed.prepare()
 
         def step(tokens: Tensor, state: State | None = None) -> tuple[Tensor, State, dict[str, Tensor]]:
             nonlocal last

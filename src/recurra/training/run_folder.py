@@ -2,6 +2,8 @@
 
 import fcntl
 import hashlib
+import json
+import math
 import os
 import shutil
 import tempfile
@@ -18,6 +20,9 @@ from recurra.training.checkpoint import CheckpointError, load_checkpoint, save_c
 from recurra.training.files import replace_file, to_json
 
 _LOCK = ".lock"
+_MEANINGS = "meanings"  # in the metadata of the model: SHA-256 of the files that say what its numbers mean
+# So far numbers may be off that were worked out anew: sums are rounded otherwise on another processor.
+_ROUNDING = 1e-3
 
 
 class RunFolderError(ValueError):
@@ -170,7 +175,7 @@ class RunFolder:
             path = self.path / name
             if not path.is_file():
                 raise CheckpointError(f"{path} is not there, and says what the numbers of the model mean: restore it")
-            if path.read_bytes() != content:
+            if not _agree(path.read_bytes(), content):
                 raise CheckpointError(
                     f"{path} is not what this run's data makes: it is another run's, or it or the data was changed; "
                     "restore them"
@@ -194,7 +199,8 @@ class RunFolder:
         for name, tensor in values.items():
             first.setdefault((tensor.data_ptr(), tensor.shape), name)
         tensors = {name: values[name].cpu().clone().contiguous() for name in first.values()}
-        metadata = {"format": "pt"} | {name: self._fingerprint(name) for name in self._meanings}
+        meanings = {name: self._fingerprint(name) for name in self._meanings}
+        metadata = {"format": "pt", _MEANINGS: json.dumps(meanings)}
         replace_file(self.path / "model.safetensors", safetensors.torch.save(tensors, metadata))
 
     def _fingerprint(self, name: str) -> str:
@@ -214,8 +220,8 @@ class RunFolder:
         try:
             with safe_open(path, "pt") as file:
                 saved = file.metadata() or {}
-            for name, known in saved.items():
-                if name != "format" and self._fingerprint(name) != known:
+            for name, known in json.loads(saved.get(_MEANINGS, "{}")).items():
+                if self._fingerprint(name) != known:
                     raise CheckpointError(
                         f"{self.path / name} is not the one that {path.name} beside it was trained with: it is another "
                         "run's, or was changed; restore it"
@@ -238,3 +244,23 @@ class RunFolder:
     def load_checkpoint(self) -> dict[str, Any]:
         """The state of the last checkpoint. Raises CheckpointError."""
         return load_checkpoint(self.path / "checkpoint")
+
+
+def _agree(one: bytes, other: bytes) -> bool:
+    """Whether two files say the same: byte for byte, or as JSON whose fractions differ by no more than rounding."""
+    if one == other:
+        return True
+    try:
+        return _same(json.loads(one), json.loads(other))
+    except ValueError:
+        return False
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, float) and isinstance(b, float):
+        return math.isclose(a, b, rel_tol=_ROUNDING, abs_tol=_ROUNDING * 1e-3) or (math.isnan(a) and math.isnan(b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return list(a) == list(b) and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return type(a) is type(b) and a == b

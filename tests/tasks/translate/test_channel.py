@@ -25,8 +25,9 @@ FEATURES = {
 
 
 class Back(TranslationTask):
-    def __init__(self, data: str = "f,e") -> None:
+    def __init__(self, data: str = "f,e", symbols: int = 0, *, joint: bool = False) -> None:
         self.config = TranslateConfig(data=data)
+        self.sides: Any = SimpleNamespace(fingerprint=lambda: symbols, joint=joint)
 
     def log_probabilities(self, model: nn.Module, sources: Any, targets: Any) -> np.ndarray:
         assert targets == ["f"] * len(sources)
@@ -45,7 +46,7 @@ class Fluency(LanguageModelling):
 @pytest.fixture
 def channel() -> Channel:
     channel = Channel()
-    own = TranslateConfig(data="e,f")
+    own = Back("e,f", 1)
     channel.take("decode.reverse", Back(), nn.Module(), own)
     channel.take("decode.language", Fluency(), nn.Module(), own)
     return channel
@@ -82,8 +83,10 @@ def test_the_weights_say_what_comes_first(channel: Channel, weights: dict[str, f
 
 
 def test_a_model_of_the_same_direction_is_refused():
-    with pytest.raises(ConfigError, match=r"decode\.reverse names a model of this one's own direction \(data=f,e\)"):
-        Channel().take("decode.reverse", Back(), nn.Module(), TranslateConfig(data="f,e"))
-    turned = TranslateConfig(data="f,e")
-    turned.text.source_column, turned.text.target_column = "2", "1"
-    Channel().take("decode.reverse", Back(), nn.Module(), turned)  # one table, read from the other side
+    for joint in (False, True):
+        with pytest.raises(ConfigError, match=r"decode\.reverse names .*own direction \(data=f,e\)"):
+            Channel().take("decode.reverse", Back(joint=joint), nn.Module(), Back(joint=joint))
+    Channel().take("decode.reverse", Back("f,e", 1), nn.Module(), Back("f,e", 2))  # files of one name in two folders
+    turned = Back(joint=True)  # one table, read from the other side
+    turned.config.text.source_column, turned.config.text.target_column = "2", "1"
+    Channel().take("decode.reverse", Back(joint=True), nn.Module(), turned)

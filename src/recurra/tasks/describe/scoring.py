@@ -122,7 +122,7 @@ def sentences(
     pairs = [(texts[k].text, said[k]) for k in order]
     crossed = [(texts[other].text, said[k]) for k, other in zip(order, [*order[1:], order[0]], strict=True)]
     measures: dict[str, float | Finding] = {}
-    for prefix, those in (("", pairs), ("shuffled_", crossed)):
+    for prefix, those in (("", pairs), ("shuffled_", crossed))[: len(there)]:  # one alone has no other
         measures |= {f"{prefix}{name}": value for name, value in _bleu(those).items()}
     rows = [[data.names[k], texts[k].text, said[k][0]] for k in order[:_SHOWN]]
     measures |= _by_length(pairs)

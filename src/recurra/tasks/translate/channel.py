@@ -10,7 +10,7 @@ from torch import nn
 from recurra.tasks.base import Task
 from recurra.tasks.config import ConfigError
 from recurra.tasks.lm.task import LanguageModelling
-from recurra.tasks.translate.config import DecodeConfig, TranslateConfig
+from recurra.tasks.translate.config import DecodeConfig
 
 if TYPE_CHECKING:
     from recurra.tasks.translate.search import Translation
@@ -29,8 +29,8 @@ class Channel:
         """Whether both are there."""
         return len(self._models) == 2
 
-    def take(self, key: str, task: Task, model: nn.Module, own: TranslateConfig) -> None:
-        """Take one of them, beside a translator with the settings `own`.
+    def take(self, key: str, task: Task, model: nn.Module, own: Task) -> None:
+        """Take one of them, beside a translator of the task `own`.
 
         Raises:
             ConfigError: it is of another task, or learnt to translate in the same direction.
@@ -39,11 +39,10 @@ class Channel:
         if wanted is None or not isinstance(task, wanted):
             kind = "lm" if key == _LANGUAGE else "translate"
             raise ConfigError(f"{key} names a model of the task {task.name}: expected one of the task {kind}")
-        other = task.config
-        if isinstance(other, TranslateConfig) and _direction(other) == _direction(own):
+        if key == _REVERSE and _reads_the_same(task, own):
             raise ConfigError(
-                f"{key} names a model of this one's own direction (data={own.data}): expected one that was trained "
-                "with the sides exchanged"
+                f"{key} names a model of this one's own direction (data={own.config.data}): expected one that was "
+                "trained with the sides exchanged"
             )
         self._models[key] = task, model.eval()
 
@@ -76,6 +75,7 @@ class Channel:
         return [replace(found[k], score=float(scores[k])) for k in np.argsort(-scores, kind="stable")]
 
 
-def _direction(config: TranslateConfig) -> tuple[object, ...]:
-    """What decides which side of the data a model reads and which it writes."""
-    return config.data, config.text.source_column, config.text.target_column
+def _reads_the_same(task: Any, own: Any) -> bool:
+    """Whether two translators have the same sides. Those with one set of symbols for both are told by their data."""
+    data, other = ((t.config.data, t.config.text.source_column, t.config.text.target_column) for t in (own, task))
+    return task.sides.fingerprint() == own.sides.fingerprint() and (not own.sides.joint or data == other)

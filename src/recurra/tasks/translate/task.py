@@ -231,7 +231,7 @@ class Translation(ExampleTask[_Data]):
         return {key: path for key, path in named.items() if path}
 
     def accompany(self, key: str, task: Task, model: nn.Module) -> None:
-        self._channel.take(key, task, model, self.config)
+        self._channel.take(key, task, model, self)
 
     def predict(
         self, model: EncoderDecoder, source: Path | Iterable[Sequence[Line]], options: Sequence[str] = ()
