@@ -101,7 +101,12 @@ def process(here: Path) -> Callable[..., subprocess.Popen]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         arguments = [sys.executable, *program, *map(str, words)]
-        started.append(subprocess.Popen(arguments, cwd=here, env=environment, **{**pipes, **options}))
+        # Where the tests run in the background, a shell has taught them to ignore Ctrl-C, and they their children.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            started.append(subprocess.Popen(arguments, cwd=here, env=environment, **{**pipes, **options}))
+        finally:
+            signal.signal(signal.SIGINT, before)
         return started[-1]
 
     yield start
