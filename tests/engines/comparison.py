@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from recurra.engines import memory
+from recurra.engines.check import nudged
 from recurra.engines.sweep import sweep
 from recurra.equations import Cell
 from recurra.equations.graph import columns
@@ -88,13 +89,7 @@ class Trial:
     def nudged(self) -> Trial:
         """The same trial with every number a unit in the last place of float32 to one side or the other."""
         generator = torch.Generator().manual_seed(self.seed)
-        ulp = torch.finfo(torch.float32).eps
-
-        def nudge(a: Tensor) -> Tensor:
-            side = torch.randint(2, a.shape, generator=generator) * 2 - 1
-            return torch.where(a.isfinite(), a * (1 + ulp * side), a)
-
-        return self.but({n: nudge(a) for n, a in self.arrays.items()})
+        return self.but({n: nudged(a, generator) for n, a in self.arrays.items()})
 
     def but(self, arrays: Mapping[str, Tensor] | None = None, weights: Mapping[str, Tensor] | None = None) -> Trial:
         """The same trial with other numbers in the place of some."""

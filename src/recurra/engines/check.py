@@ -177,6 +177,12 @@ def _size(value: Tensor) -> float:
     return 1.0 + value.abs().nan_to_num(0.0, 0.0).max().item()
 
 
+def nudged(a: Tensor, generator: torch.Generator) -> Tensor:
+    """Every number of `a` a unit in the last place of float32 to one side or the other; infinite ones stay."""
+    side = torch.randint(2, a.shape, generator=generator) * 2 - 1
+    return torch.where(a.isfinite(), a * (1 + torch.finfo(torch.float32).eps * side), a)
+
+
 class _Numbers:
     """The arrays of one trial, drawn once; float32 holds them exactly, so that every run starts from the same."""
 
@@ -214,15 +220,9 @@ class _Numbers:
 
     def nudged(self) -> _Numbers:
         """The same arrays with every number a unit in the last place of float32 to one side or the other."""
-        generator, ulp = torch.Generator().manual_seed(0), torch.finfo(torch.float32).eps
-
-        def nudge(a: Tensor) -> Tensor:
-            side = torch.randint(2, a.shape, generator=generator) * 2 - 1
-            return torch.where(a.isfinite(), a * (1 + ulp * side), a)
-
-        other = copy(self)
+        generator, other = torch.Generator().manual_seed(0), copy(self)
         other.inputs, other.statics, other.memories, other.state, other.parameters = (
-            {name: nudge(a) for name, a in group.items()}
+            {name: nudged(a, generator) for name, a in group.items()}
             for group in (self.inputs, self.statics, self.memories, self.state, self.parameters)
         )
         return other

@@ -163,8 +163,10 @@ class RunFolder:
     def save_meanings(self, save: Callable[[Path], None]) -> None:
         """Keep what `save` writes into a folder: files that say what the model's numbers mean. Raises OSError."""
         if self.writer:
-            self._meanings = list(self._made(save))
-            save(self.path)
+            made = self._made(save)
+            for name, content in made.items():
+                replace_file(self.path / name, content)
+            self._meanings = list(made)
 
     def require_meanings(self, save: Callable[[Path], None]) -> None:
         """Raise a CheckpointError where what `save` writes is not what is here: one of them is of another run."""
