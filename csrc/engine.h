@@ -11,7 +11,7 @@
 
 #include "kernels.h"
 
-#define RC_ENGINE_VERSION 6
+#define RC_ENGINE_VERSION 7
 
 #ifdef __cplusplus
 extern "C" {
@@ -103,6 +103,7 @@ typedef struct {
   int32_t late;                   // 1: rows begin at different steps and end together; 0: the other way round
   int64_t sources;                // S, sources of the memories; 0 where there are none
   const int64_t *source_counts;   // sources of each row, 1 to S; NULL: S for all
+  const int64_t *owners;          // pass 0: the row whose memories each row reads; NULL: its own
 } rc_call;
 
 typedef struct rc_plan rc_plan;

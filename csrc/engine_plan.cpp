@@ -90,6 +90,9 @@ void work_out(rc_plan &p) {
   int64_t widest = RC_LANE;
   for (size_t a = 0; a < p.arrays.size(); a++) widest = std::max(widest, p.padded(static_cast<int32_t>(a)));
   p.zeros.assign(widest, 0.0f);
+  for (const auto &a : p.arrays) p.owned.push_back(a.kind == RC_EXTERNAL && a.memory);
+  for (const auto &c : p.carried)   // a state is a row's own, also where it has a value for every source
+    for (int32_t value : {c.given, c.out}) p.owned[static_cast<size_t>(p.values[value].array)] = false;
   p.max_tile = 1;
   for (const auto &s : p.stages) {
     p.tile.push_back(tile_rows(p, s));
@@ -186,7 +189,7 @@ rc_plan *rc_plan_new(const rc_plan_spec *spec, const rc_kernels *kernels, char *
                        table(spec->sum, spec->sums),
                        table(spec->pair, spec->pairs),
                        table(spec->constant, spec->constants),
-                       {}, {}, {}, {}, {0, 0}, {0, 0}, 1, 0, {false, false}, {false, false}, {0, 0}, {0, 0}};
+                       {}, {}, {}, {}, {}, {0, 0}, {0, 0}, 1, 0, {false, false}, {false, false}, {0, 0}, {0, 0}};
     wrong = check(*plan);
   }
   if (wrong) {

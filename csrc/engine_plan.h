@@ -26,6 +26,7 @@ struct rc_plan {
   std::vector<float> zeros;            // a row of zeros for absent arrays
   std::vector<int32_t> tile;           // rows of a tile, by stage
   std::vector<rc_range> inner;         // the instructions from the first to the last over sources, by stage
+  std::vector<bool> owned;             // whether an array is a memory of the caller's, by array
   std::vector<int64_t> matrix_offset;  // floats from the start of the pass's packed memory
   int64_t packed_floats[2];
   int64_t products_per_row[2];         // multiply-adds of one row of one step

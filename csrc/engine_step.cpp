@@ -228,7 +228,7 @@ rc_stepper *rc_stepper_new(const rc_layer *layers, int32_t count, int64_t rows, 
     auto plan = std::make_unique<rc_plan>(*layers[i].plan);
     plan->kernels = &writer;
     const rc_call call = {sizeof(rc_call), 1, 1, rows, layers[i].externals, layers[i].packed, layers[i].kept,
-                          layers[i].work, nullptr, 0, 0, nullptr};
+                          layers[i].work, nullptr, 0, 0, nullptr, nullptr};
     served = rc_run(plan.get(), 0, &call) == 0;
     plan->kernels = stepper->kernels;
     stepper->plans.push_back(std::move(plan));

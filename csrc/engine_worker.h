@@ -77,6 +77,7 @@ class rc_worker {
     int64_t rs, ts, ms;
     int64_t step0;   // the step at `base`
     bool own;        // whether its rows are this thread's alone
+    bool owned;      // whether the rows of the call share them, by call.owners
   };
 
   // Columns of the adjoint, steps, whether they are the first or the last of the pass, or behind all of them.
@@ -110,7 +111,7 @@ class rc_worker {
       const rc_array &array = plan_.arrays[i];
       const int64_t span = plan_.span(a, call_.sources);
       Place &p = places_[i];
-      p = {nullptr, 0, 0, array.memory, 0, false};
+      p = {nullptr, 0, 0, array.memory, 0, false, call_.owners && plan_.owned[i]};
       float *&from = array.pass == -1 ? kept : work;
       switch (array.kind) {
         case RC_EXTERNAL: {
@@ -145,7 +146,7 @@ class rc_worker {
   // The value of a row of the call, in an array that all threads share.
   float *at_row(const rc_value &v, int64_t row, int64_t step) const {
     const Place &p = places_[v.array];
-    return p.base + row * p.rs + (step + v.shift - p.step0) * p.ts + v.column;
+    return p.base + (p.owned ? call_.owners[row] : row) * p.rs + (step + v.shift - p.step0) * p.ts + v.column;
   }
 
   // The value of a row of this thread, and how far it is to its next row.
@@ -305,8 +306,10 @@ class rc_worker {
   void over_sources(const rc_stage &s, const rc_range &inner, int64_t row, int64_t i) {
     row_operands_ = operands_;
     for (size_t k = 0; k < row_operands_.size(); k++) {
-      row_operands_[k].p += i * operands_[k].stride;
-      row_operands_[k].stride = places_[plan_.values[plan_.operands[s.operand_begin + k].value].array].ms;
+      const rc_value &v = plan_.values[plan_.operands[s.operand_begin + static_cast<int32_t>(k)].value];
+      const Place &p = places_[v.array];
+      row_operands_[k].p = p.owned ? at(v, row, 0) : row_operands_[k].p + i * operands_[k].stride;
+      row_operands_[k].stride = p.ms;
     }
     for (int32_t begin = inner.begin, end; begin < inner.end; begin = end) {
       const int32_t over = plan_.instructions[begin].over;

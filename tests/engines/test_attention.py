@@ -1,13 +1,16 @@
 """Cells that attend to a memory, on every engine."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from recurra import cells
+from recurra.engines import eager, memory, native
 from recurra.engines.sweep import sweep
+from recurra.engines.widths import Call
 from recurra.equations import (
     Cell,
     CellError,
@@ -174,6 +177,53 @@ def test_numbers_of_sources_that_cannot_be(sources: torch.Tensor, message: str):
     for memories in (given, []):
         with pytest.raises(ValueError, match=message if memories else "0 memories given; expected 1: memory"):
             sweep(t.program, inputs, state, t.part("parameter", t.arrays), memories=memories, sources=sources)
+
+
+OWNERS = torch.tensor([2, 0, 2, 1, 0])
+
+
+def sharing(t: Trial, lengths: torch.Tensor | None = None, owners: torch.Tensor = OWNERS) -> Call:
+    """The trial's sweep, whose five rows read three memories."""
+    arrays = {n: a.float() for n, a in t.arrays.items()}
+    inputs, statics, state = (tuple(t.part(kind, arrays).values()) for kind in ("input", "static", "state"))
+    memories = tuple(m[:3] for m in t.part("memory", arrays).values())
+    parameters = {(n,): p for n, p in t.part("parameter", arrays).items()}
+    sources = torch.tensor([4, 1, 6])[OWNERS]
+    return Call(t.program, inputs, statics, state, parameters, lengths, False, memories, sources, owners)
+
+
+@pytest.mark.parametrize("made", attending(), ids=lambda c: c.name)
+@pytest.mark.parametrize("lengths", [None, torch.tensor([3, 4, 0, 1, 4])], ids=["whole", "ragged"])
+def test_rows_that_share_memories(made: Cell, lengths: torch.Tensor | None):
+    memory.poison(float("nan"))
+    call = sharing(trial(made, 4, (6,) * 5), lengths)
+    apart = replace(call, memories=tuple(m[OWNERS] for m in call.memories), owners=None)
+    with torch.no_grad():
+        expected = native.sweep(apart)
+        torch.testing.assert_close(native.sweep(call), expected, rtol=0, atol=0)
+        torch.testing.assert_close(eager.sweep(call), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_shared_memory_has_its_gradient_on_the_eager_engine():
+    call = sharing(trial(attentive(cells.get("gru")), 4, (6,) * 5))
+    given = call.memories[0].requires_grad_()
+    assert native.obstacle(call) == "of a memory that several rows read it gives no gradient"
+    apart = replace(call, memories=(given[OWNERS],), owners=None)
+    found, expected = (torch.autograd.grad(s[0].sum(), given)[0] for s in (eager.sweep(call), native.sweep(apart)))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("owners", "message"),
+    [
+        (torch.tensor([2, 0, 3, 1, 0]), "an owner is 3; expected 0 to 2, the rows of the memory"),
+        (torch.tensor([2, 0, -1, 1, 0]), "an owner is -1; expected 0 to 2"),
+        (torch.tensor([2, 0]), r"owners are int64 \[2\]"),
+    ],
+)
+def test_owners_that_cannot_be(owners: torch.Tensor, message: str):
+    with pytest.raises(ValueError, match=message):
+        sharing(trial(attentive(cells.get("gru")), 4, (6,) * 5), owners=owners).check()
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,39 @@ def test_selected_rows_go_on_by_themselves(made: Cell):
     assert_agree(trial(made), torch.tensor([2, 0, 2, 2, 1]))
 
 
+@pytest.mark.parametrize("made", [attentive(cells.get("lstm"), coverage=True), STATIC[0]], ids=lambda c: c.name)
+@pytest.mark.parametrize("gradients", [False, True])
+def test_rows_selected_again_and_with_gradients(made: Cell, gradients: bool):
+    t = trial(made)
+
+    def run(steps: eager.Steps) -> dict[str, Tensor]:
+        inputs = [torch.cat([x[0].float()] * 2) for x in t.part("input", t.arrays).values()]
+        chosen = torch.tensor([2, 0, -1, 1, 0])
+        with torch.set_grad_enabled(gradients):
+            selected = steps.select(chosen).select(torch.tensor([4, 1, -3]))
+            state = tuple(s[[0, 0, 2]].float() for s in t.part("state", t.arrays).values())
+            wanted = [s.requires_grad_(gradients) for s in state]
+            output, state, seen = selected.next([x[:3] for x in inputs], state)
+            found = {"output": output, **dict(zip(t.cell.states, state, strict=True)), **seen}
+            if gradients:
+                found |= {f"gradient of {n}": g for n, g in zip(t.cell.states, gradient(output, wanted), strict=True)}
+        return {n: v.detach() for n, v in found.items()}
+
+    def gradient(output: Tensor, wanted: list[Tensor]) -> tuple[Tensor, ...]:
+        return torch.autograd.grad(output.square().sum(), wanted, materialize_grads=True)
+
+    call = call_of(t, torch.float32)
+    torch.testing.assert_close(run(NativeSteps(call)), run(eager.Steps(call)), rtol=1e-4, atol=1e-5)
+
+
+def test_a_row_that_is_not_there_cannot_be_selected():
+    made = NativeSteps(call_of(trial(attentive(cells.get("gru"))), torch.float32))
+    with pytest.raises(IndexError, match="out of bounds"):
+        made.select(torch.tensor([0, 3]))
+    with pytest.raises(IndexError, match="out of bounds"):
+        made.select(torch.tensor([0, 1])).select(torch.tensor([2]))
+
+
 @pytest.mark.parametrize("score", SCORES)
 def test_a_row_has_the_same_bits_in_any_company(score: str):
     t = trial(attentive(cells.get("gru"), score))

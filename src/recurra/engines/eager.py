@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -144,7 +144,7 @@ class _Sweep:
         given = (
             *zip(self.traced.inputs, inputs, strict=True),
             *zip(self.traced.statics, call.statics, strict=True),
-            *zip(self.traced.memories, map(self._of_sources, call.memories), strict=True),
+            *zip(self.traced.memories, map(self._memory, call.memories), strict=True),
         )
         self.fixed.update(given)
         for node in self.order:
@@ -163,6 +163,11 @@ class _Sweep:
             start = torch.zeros(call.state_shape(leaf_name(leaf)), **self.options) if given is None else given
             state[leaf] = self._of_sources(start) if leaf.memory else start
         return state
+
+    def _memory(self, given: Tensor) -> Tensor:
+        """The memories of the call's rows, ``[B, S, W]``."""
+        owners = self.call.owners
+        return self._of_sources(given if owners is None else given[owners.to(given.device)])
 
     def _of_sources(self, value: Tensor) -> Tensor:
         """A memory ``[B, S, W]``, zeros behind a row's sources: what stands there must be a number."""
@@ -271,22 +276,26 @@ class Steps(_Sweep):
             raise ValueError(f"affine {node.attr[0]} has nothing that is known ahead of the steps")
         return value
 
-    def select(self, rows: Tensor) -> Steps:
+    def select(self, rows: Tensor) -> Self:
         """The same for these rows, int64 ``[N]``, of which any may come more than once."""
         other = copy(self)
         other.rows = len(rows)
-        other.fixed = {n: v[rows] if n.rate is Rate.SEQUENCE else v for n, v in self.fixed.items()}
+        other.fixed = {n: self._of_rows(n, v, rows) if n.rate is Rate.SEQUENCE else v for n, v in self.fixed.items()}
 
         def chosen(node: Node, value: Tensor | None) -> Tensor | None:
             if value is None or self._hoisted_rate(node) is not Rate.SEQUENCE:
                 return value
             # An affine with no part in the loop is fixed as well: as large as the keys of a memory, it is copied once.
-            return other.fixed[node] if value is self.fixed.get(node) else value[rows]
+            return other.fixed[node] if value is self.fixed.get(node) else self._of_rows(node, value, rows)
 
         other.hoisted = {n: chosen(n, v) for n, v in self.hoisted.items()}
         other.answering = None if self.answering is None else self.answering[rows]
         other.sources = None if self.sources is None else self.sources[rows.to(self.sources.device)]
         return other
+
+    def _of_rows(self, node: Node, value: Tensor, rows: Tensor) -> Tensor:
+        """What is held for these rows of what is computed once a sequence."""
+        return value[rows]
 
     def next(
         self, inputs: Sequence[Tensor], state: Sequence[Tensor | None]

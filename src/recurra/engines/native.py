@@ -38,6 +38,7 @@ class _RunCall(ctypes.Structure):
         ("late", ctypes.c_int32),
         ("sources", ctypes.c_int64),
         ("source_counts", ctypes.c_void_p),
+        ("owners", ctypes.c_void_p),
     )
 
 
@@ -51,6 +52,8 @@ def obstacle(call: Call) -> str | None:
         if rows // p.blocks % LANE or columns % LANE:
             size = f"{rows // p.blocks} x {columns}"
             return f"the sides of its blocks are multiples of {LANE}, and those of {p.name} are {size}"
+    if call.owners is not None and _wants_gradient(call):
+        return "of a memory that several rows read it gives no gradient"
     return tensor_obstacle(call.tensors)
 
 
@@ -91,15 +94,18 @@ def have_no_memory(gradients: Sequence[Tensor | None]) -> bool:
     return any(g is not None and not torch._C._has_storage(g) for g in gradients)  # pyright: ignore[reportPrivateUsage]
 
 
+def _wants_gradient(call: Call) -> bool:
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in call.tensors)
+
+
 def sweep(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run the cell over the call's steps.
 
     Returns:
         Outputs ``[T, B, W]`` and the final states, each ``[B, W]``.
     """
-    tensors = call.tensors
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        results = cast(tuple[Tensor, ...], _Sweep.apply(call, *tensors))  # pyright: ignore[reportUnknownMemberType]
+    if _wants_gradient(call):
+        results = cast(tuple[Tensor, ...], _Sweep.apply(call, *call.tensors))  # pyright: ignore[reportUnknownMemberType]
     else:
         results = _forward(call, _plan(call, None))[0]
     return results[0], tuple(results[1:])
@@ -216,7 +222,8 @@ class _Externals:
         if slot is None or tensor is None:
             return
         over = self.has_sources(key)
-        if self.rows.order is not None and key[0] != "parameter":
+        owned = key[0] == "memory" and self.rows.owners is not None  # the owners are in the engine's order, it is not
+        if self.rows.order is not None and key[0] != "parameter" and not owned:
             tensor = tensor[self.rows.order] if over else self.rows.sort(tensor)
         self.give_sorted(slot, tensor, over=over)
 
@@ -265,6 +272,7 @@ def _run(
         _RunCall(
             ctypes.sizeof(_RunCall), threads, rows.steps, call.rows, ctypes.addressof(table), packed.address,
             kept.address, work.address, rows.address, int(rows.reverse), call.most_sources, rows.source_address,
+            rows.owner_address,
         ),
     )  # fmt: skip
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from torch import Tensor
 from recurra.engines import eager, native
 from recurra.engines.widths import Call, Names
 from recurra.equations.adjoint import leaf_name
+from recurra.equations.graph import Node
 from recurra.equations.program import Program
 
 
@@ -27,6 +30,7 @@ class NativeSteps(eager.Steps):
         self._program, self._stepping = call.program.stepping
         self._parameters = _in_part(call, self._program)
         self._prepacked: list[native.Prepacked] = []  # shared with what `select` gives: none or one
+        self._owners: Tensor | None = None  # which of the memories that are held each row reads; None: its own
 
     def next(
         self, inputs: Sequence[Tensor], state: Sequence[Tensor | None]
@@ -36,12 +40,31 @@ class NativeSteps(eager.Steps):
         wants_gradient = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in call.tensors)
         # Of the step's own arrays nobody has asked yet whether the engine can read them.
         if wants_gradient or native.tensor_obstacle(call.tensors) is not None:
-            return super().next(inputs, state)
+            return super(NativeSteps, self._apart()).next(inputs, state)
         if not self._prepacked:
             self._prepacked.append(native.Prepacked(call))
         output, finals = self._prepacked[0].sweep(call)
         count = len(state)
         return output[0], finals[:count], dict(zip(self._stepping.observed, finals[count:], strict=True))
+
+    def select(self, rows: Tensor) -> Self:
+        """The same for these rows, int64 ``[N]``, of which any may come more than once: they share their memories."""
+        other = super().select(rows)
+        owners = torch.arange(self.rows) if self._owners is None else self._owners
+        other._owners = owners[rows.cpu()]
+        return other
+
+    def _of_rows(self, node: Node, value: Tensor, rows: Tensor) -> Tensor:
+        return value if node.memory else value[rows]
+
+    def _apart(self) -> Self:
+        """The same with a memory for each row."""
+        if self._owners is None:
+            return self
+        other, owners = copy(self), self._owners
+        other.fixed = {n: v[owners] if n.memory else v for n, v in self.fixed.items()}
+        other.hoisted = {n: v[owners] if v is not None and n.memory else v for n, v in self.hoisted.items()}
+        return other
 
     def _call(self, inputs: Sequence[Tensor], state: Sequence[Tensor | None]) -> Call:
         """The step as a sweep."""
@@ -57,6 +80,7 @@ class NativeSteps(eager.Steps):
             self._parameters,
             memories=tuple(memories),
             sources=self.sources,
+            owners=self._owners,
         )
 
 

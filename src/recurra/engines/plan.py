@@ -15,7 +15,7 @@ from recurra.engines.tables import Place, Tables
 from recurra.engines.widths import Names, Slot
 from recurra.equations.program import Program, Wanted
 
-ENGINE_VERSION = 6
+ENGINE_VERSION = 7
 _TABLES = (
     "arrays", "values", "matrices", "blocks", "products", "operands", "instructions", "stages", "carried", "sums",
     "pairs",

@@ -21,13 +21,14 @@ class Rows:
         order: the caller's row at each place, int64 ``[B]``; None where the rows stand as they are.
         lengths: steps of each row, falling, int64 ``[B]``; None where all rows have all steps.
         sources: sources of each row, int64 ``[B]``; None where all rows have all sources.
+        owners: the caller's row whose memories each row reads, int64 ``[B]``; None where it is its own.
     """
 
     def __init__(self, call: Call) -> None:
         self.steps, self.reverse = call.steps, call.reverse
         self.order: Tensor | None = None
         self.lengths: Tensor | None = None
-        self.sources = call.sources
+        self.sources, self.owners = (None if c is None else c.contiguous() for c in (call.sources, call.owners))
         self._given = call.steps
         self._borrowed: list[memory.Block] = []
         if call.lengths is None:
@@ -38,7 +39,7 @@ class Rows:
             self.order = order
             self._place = torch.empty_like(order)
             self._place[order] = torch.arange(len(order), device="cpu")
-            self.sources = None if call.sources is None else call.sources[order]
+            self.sources, self.owners = (None if c is None else c[order] for c in (self.sources, self.owners))
 
     @property
     def address(self) -> int | None:
@@ -48,9 +49,12 @@ class Rows:
     @property
     def source_address(self) -> int | None:
         """Where the numbers of sources lie in memory."""
-        if self.sources is not None:
-            self.sources = self.sources.contiguous()
         return None if self.sources is None else self.sources.data_ptr()
+
+    @property
+    def owner_address(self) -> int | None:
+        """Where the owners lie in memory."""
+        return None if self.owners is None else self.owners.data_ptr()
 
     def sort(self, tensor: Tensor) -> Tensor:
         """A tensor ``[T, B, W]`` or ``[B, W]`` with its rows in the engine's order, as long as this object lives."""

@@ -74,8 +74,9 @@ class Call:
             theirs one below the other.
         lengths: steps of each row, int64 ``[B]`` on the CPU; None is all of them.
         reverse: whether each row runs from its last step to its first.
-        memories: inputs with a row for every source, each ``[B, S, W]``.
+        memories: inputs with a row for every source, each ``[B, S, W]``, or ``[N, S, W]`` with `owners`.
         sources: how many of its sources each row has, int64 ``[B]`` on the CPU; None is all of them.
+        owners: which of N memories each row reads, int64 ``[B]`` on the CPU; None: B are given, and each reads its own.
     """
 
     program: Program
@@ -87,6 +88,7 @@ class Call:
     reverse: bool = False
     memories: tuple[Tensor, ...] = ()
     sources: Tensor | None = None
+    owners: Tensor | None = None
 
     @property
     def steps(self) -> int:
@@ -100,6 +102,11 @@ class Call:
     def most_sources(self) -> int:
         """S, rows of the memories; 0 where there are none."""
         return self.memories[0].shape[1] if self.memories and self.memories[0].dim() == 3 else 0
+
+    @property
+    def memory_rows(self) -> int:
+        """N, of which each row reads one; B without owners."""
+        return self.memories[0].shape[0] if self.owners is not None and self.memories else self.rows
 
     def state_shape(self, name: str, widths: Mapping[str, int] | None = None) -> tuple[int, ...]:
         """Shape of a state: ``[B, W]``, or ``[B, S, W]`` where it has a row for every source."""
@@ -117,7 +124,7 @@ class Call:
         # Shapes that have passed once pass again.
         counts = len(self.inputs), len(self.statics), len(self.memories), len(self.state)
         shapes = [None if t is None else t.shape for t in self.tensors]
-        key = (self.program.key, counts, tuple(self.parameters), *shapes)
+        key = (self.program.key, counts, tuple(self.parameters), self.owners is None, *shapes)
         found = _WIDTHS.get(key)
         return remember(_WIDTHS, key, bind(self), _MOST_SHAPES) if found is None else found
 
@@ -134,6 +141,7 @@ class Call:
         self._check_counts(
             "sources", "a number of sources", self.sources, 1, self.most_sources, "sources of the memory"
         )
+        self._check_counts("owners", "an owner", self.owners, 0, self.memory_rows - 1, "rows of the memory")
 
     def _check_counts(self, name: str, one: str, counts: Tensor | None, least: int, most: int, of: str) -> None:
         if counts is None:
@@ -256,7 +264,7 @@ class _Widths:
             self._match(f"static {name}", x, lead[1:], (width,))
         sources = call.most_sources
         for (name, width), x in zip(cell.memories.items(), call.memories, strict=True):
-            self._match(f"memory {name}", x, [lead[1], sources or "S"], (width,))
+            self._match(f"memory {name}", x, [call.memory_rows, sources or "S"], (width,))
             if not sources:
                 raise ValueError(f"cell {cell.name}: memory {name} has no source; expected at least one for each row")
         for (name, width), x in zip(cell.states.items(), call.state, strict=True):
