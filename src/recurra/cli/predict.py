@@ -273,6 +273,7 @@ def _load(
 ) -> tuple[Any, "nn.Module"]:
     """The task and the model of a run, which must have the task's own `method`, with the settings `words` changed."""
     from recurra import cells, tasks
+    from recurra.tasks.base import Trained
     from recurra.tasks.config import ConfigError
     from recurra.training.session import load_model
 
@@ -280,7 +281,7 @@ def _load(
         cells.load(cell)
     task, model = load_model(run, tasks.get, device, words, cell=cell)
     if method is not None and not hasattr(task, method):
-        known = "; ".join(use.command for use in task.uses(str(run), "DATA"))
+        known = "; ".join(use.command for use in task.uses(Trained(str(run))))
         raise ConfigError(f"{run} holds a model of the task {task.name}, which has no `recurra {method}`; try: {known}")
     return task, model
 

@@ -1,6 +1,7 @@
 """The command that trains."""
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,6 +43,7 @@ def train(
         Print every setting with its default and meaning, and stop.
     """
     from recurra import cells, tasks
+    from recurra.tasks.base import Trained
     from recurra.training import session
 
     places = [word for word in words if "=" not in word]
@@ -70,7 +72,7 @@ def train(
         conclude(ended, own)
         if not ended.interrupted:
             folder = shlex.quote(str(ended.folder)) + _own(own)
-            for use in ended.task.uses(folder, "DATA"):
+            for use in ended.task.uses(Trained(folder, config=asdict(ended.config))):
                 print(f"{use.word + ':':9} {use.command}")
             print(f"train on: {_start(ended)} train --resume {folder} train.steps={2 * ended.outcome.step}")
     return INTERRUPTED if ended.interrupted else 0

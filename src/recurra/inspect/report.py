@@ -16,6 +16,7 @@ from recurra.inspect.charts import number
 from recurra.inspect.curves import BITS, charts, title
 from recurra.inspect.history import History, Sample
 from recurra.inspect.run import Run
+from recurra.tasks.base import Trained
 
 _SHOWN_SAMPLES = 5
 
@@ -197,7 +198,7 @@ def _commands(run: Run) -> str:
         folder += f" --cell {shlex.quote(run.cell)}"
     data = shlex.quote(str(run.config.get("data") or "DATA"))
     texts = [sample.text for sample in run.history.samples]
-    uses = tasks.get(run.task).uses(folder, data, texts) if run.task in tasks.names() else []
+    uses = tasks.get(run.task).uses(Trained(folder, data, texts, run.config)) if run.task in tasks.names() else []
     pieces = [page.command(use.meaning, use.command) for use in uses]
     pieces.append(
         page.command("Go on training from the last checkpoint.", f"recurra train --resume {folder}{_later(run)}")

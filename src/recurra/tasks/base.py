@@ -5,6 +5,7 @@ A new task is a class of this kind in a file of its own and one line in `recurra
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -22,6 +23,23 @@ class Use(NamedTuple):
     word: str
     meaning: str
     command: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What of a trained model its commands are made of.
+
+    Attributes:
+        run: the run folder, quoted for a shell, with the options that are needed to load it.
+        data: data that the model can be measured on, quoted for a shell.
+        samples: texts that `sample` gave.
+        config: the run's settings, by section and name.
+    """
+
+    run: str
+    data: str = "DATA"
+    samples: Sequence[str] = ()
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 class Batch(Protocol):
@@ -178,7 +196,7 @@ class Task(ABC):
         Raises:
             ValueError: the task predicts nothing from lines, or the source does not fit the model.
         """
-        known = "; ".join(use.command for use in self.uses("RUN", "DATA"))
+        known = "; ".join(use.command for use in self.uses(Trained("RUN")))
         raise ConfigError(f"a model of the task {self.name} does not answer line by line; try: {known}")
 
     def pictures(
@@ -239,15 +257,9 @@ class Task(ABC):
         return []
 
     @classmethod
-    def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
-        """What a trained model is good for, as commands.
-
-        Args:
-            run: the run folder, quoted for a shell, with the options that are needed to load it.
-            data: data that the model can be measured on, quoted for a shell.
-            samples: texts that `sample` gave.
-        """
-        return [Use("measure", "Measure it on data of your own.", f"recurra evaluate {run} {data}")]
+    def uses(cls, trained: Trained) -> list[Use]:
+        """What a trained model is good for, as commands."""
+        return [Use("measure", "Measure it on data of your own.", f"recurra evaluate {trained.run} {trained.data}")]
 
     def require_options(self, options: Iterable[str]) -> None:
         """Raise a ConfigError that names the nearest where one of `options` is none of the task's."""

@@ -29,9 +29,11 @@ FindTask = Callable[[str], type[Task]]
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that has ended: its task, folder, way it ended, number of processes, and whether this one speaks of it."""
+    """A run that has ended: its task and settings, folder, way it ended, number of processes, and whether this one
+    speaks of it."""
 
     task: type[Task]
+    config: Any
     folder: Path
     outcome: Outcome
     processes: int
@@ -65,7 +67,7 @@ def begin(task_class: type[Task], config: Any, observer: Observer, *, label: str
     finally:
         run.close()
     ranks.leave()
-    return Ended(task_class, run.path, outcome, ranks.world, ranks.writer)
+    return Ended(task_class, config, run.path, outcome, ranks.world, ranks.writer)
 
 
 def resume(
@@ -89,7 +91,7 @@ def resume(
     finally:
         run.close()
     ranks.leave()
-    return Ended(task_class, run.path, outcome, ranks.world, ranks.writer)
+    return Ended(task_class, config, run.path, outcome, ranks.world, ranks.writer)
 
 
 def load_config(

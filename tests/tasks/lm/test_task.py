@@ -9,6 +9,7 @@ import torch
 from recurra.data import DataError, Vocabulary
 from recurra.decoding import Sampler
 from recurra.models import LanguageModel
+from recurra.tasks.base import Trained
 from recurra.tasks.config import ConfigError, TrainConfig
 from recurra.tasks.lm.config import LanguageModellingConfig, ModelConfig, TextConfig
 from recurra.tasks.lm.task import LanguageModelling
@@ -281,3 +282,10 @@ def test_the_vocabulary_file_is_json(task, tmp_path):
     (tmp_path / "vocabulary.json").write_text("{}")
     with pytest.raises(DataError, match="is no vocabulary"):
         LanguageModelling.load(settings("x"), tmp_path)
+
+
+def test_the_command_to_write_names_the_fields_that_are_conditions():
+    conditions = {"condition": {"category": "form", "encoded": "title", "prefix": ""}}
+    first, *_ = LanguageModelling.uses(Trained("RUN", samples=["the sea the"], config=conditions))
+    assert first.command.startswith("recurra generate RUN --form FORM --title TITLE --prompt the ")
+    assert LanguageModelling.uses(Trained("RUN"))[0].command.startswith("recurra generate RUN --length ")

@@ -16,7 +16,7 @@ from recurra.tasks.answer.config import AnswerConfig
 from recurra.tasks.answer.data import AnswerBatch, Examples, parts, read, require_answers
 from recurra.tasks.answer.lexicon import Lexicon
 from recurra.tasks.answer.scoring import figures, judge, looked, pictures
-from recurra.tasks.base import Use
+from recurra.tasks.base import Trained, Use
 from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
 
@@ -192,13 +192,13 @@ class Answering(ExampleTask[_Data]):
         yield from answers
 
     @classmethod
-    def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
+    def uses(cls, trained: Trained) -> list[Use]:
         return [
             Use(
                 "predict",
                 "The answer to each line of a passage, a tab and a question, of a file or as you type.",
-                f"recurra predict {run} FILE",
+                f"recurra predict {trained.run} FILE",
             ),
-            Use("attention", "The same, and what was looked at.", f"recurra predict {run} FILE --attention"),
-            Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {run}"),
+            Use("attention", "The same, and what was looked at.", f"recurra predict {trained.run} FILE --attention"),
+            Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {trained.run}"),
         ]

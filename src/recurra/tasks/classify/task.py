@@ -22,7 +22,7 @@ from recurra.data import (
     read_pieces,
 )
 from recurra.models import Classifier
-from recurra.tasks.base import Use
+from recurra.tasks.base import Trained, Use
 from recurra.tasks.classify import explain
 from recurra.tasks.classify.config import ClassifyConfig
 from recurra.tasks.classify.data import (
@@ -323,15 +323,15 @@ class Classification(ExampleTask[_Data]):
         return list(text) if self.vocabulary.level == "char" else text.split()
 
     @classmethod
-    def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
+    def uses(cls, trained: Trained) -> list[Use]:
         return [
             Use(
                 "predict",
                 "Label and probability of each line of a file, or of what you type.",
-                f"recurra predict {run} FILE",
+                f"recurra predict {trained.run} FILE",
             ),
-            Use("explain", "The same, and what moved each decision.", f"recurra predict {run} FILE --explain"),
-            Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {run}"),
+            Use("explain", "The same, and what moved each decision.", f"recurra predict {trained.run} FILE --explain"),
+            Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {trained.run}"),
         ]
 
 

@@ -24,7 +24,7 @@ from recurra.data import (
 from recurra.equations import nearest
 from recurra.models import VectorToSequence
 from recurra.models.outputs import LabelOutput
-from recurra.tasks.base import Task, Use
+from recurra.tasks.base import Task, Trained, Use
 from recurra.tasks.config import ConfigError
 from recurra.tasks.describe import sets
 from recurra.tasks.describe.config import DescribeConfig
@@ -355,14 +355,14 @@ class Describing(ExampleTask[_Data]):
             yield from (one.text for one in write(model, self.alphabet, self.config, things, seed))
 
     @classmethod
-    def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
+    def uses(cls, trained: Trained) -> list[Use]:
         return [
             Use(
                 "describe",
                 "What it says of each line of a file (a class, or features), an .npz file, a picture, a folder.",
-                f"recurra predict {run} FILE",
+                f"recurra predict {trained.run} FILE",
             ),
-            Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {run}"),
+            Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {trained.run}"),
         ]
 
 

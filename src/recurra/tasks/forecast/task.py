@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from recurra.data import DataError, Line, WindowBatch, Windows, lines_of, read_pieces
 from recurra.models import Forecaster
-from recurra.tasks.base import Use
+from recurra.tasks.base import Trained, Use
 from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
 from recurra.tasks.forecast.baselines import response
@@ -196,8 +196,8 @@ class Forecasting(ExampleTask[Parts]):
         return answers(model, self.config, self.ground, blocks, place, quantiles="quantiles" in options)
 
     @classmethod
-    def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
+    def uses(cls, trained: Trained) -> list[Use]:
         return [
-            Use("forecast", "The steps that follow the rows of a file.", f"recurra predict {run} FILE"),
-            Use("measure", "Measure it on the test data, beside the baselines.", f"recurra evaluate {run}"),
+            Use("forecast", "The steps that follow the rows of a file.", f"recurra predict {trained.run} FILE"),
+            Use("measure", "Measure it on the test data, beside the baselines.", f"recurra evaluate {trained.run}"),
         ]

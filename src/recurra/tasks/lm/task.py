@@ -20,7 +20,8 @@ from recurra.decoding import BeamSettings, Sampler, sample
 from recurra.layers import State
 from recurra.models import Condition, LanguageModel
 from recurra.models.evaluation import evaluating
-from recurra.tasks.base import Task, Use
+from recurra.tasks.base import Task, Trained, Use
+from recurra.tasks.config import names_in
 from recurra.tasks.lm.completion import Completion, completions
 from recurra.tasks.lm.config import LanguageModellingConfig
 from recurra.tasks.lm.scoring import LineScore, exp, line_nats, text_nats
@@ -368,20 +369,21 @@ class LanguageModelling(Task):
         return "".join(self.generate(model, length=length, sampler=Sampler(SAMPLE_TEMPERATURE), seed=seed))
 
     @classmethod
-    def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
-        word = _common_word(samples)
+    def uses(cls, trained: Trained) -> list[Use]:
+        word = _common_word(trained.samples)
         prompt = f" --prompt {shlex.quote(word)}" if word else ""
+        fields = "".join(f" --{name} {name.upper()}" for name in _conditions(trained.config))
         return [
             Use(
                 "write",
                 "Let it write. A lower temperature is more careful, a higher one more daring.",
-                f"recurra generate {run}{prompt} --length 500 --temperature 0.8 --seed 1",
+                f"recurra generate {trained.run}{fields}{prompt} --length 500 --temperature 0.8 --seed 1",
             ),
-            *super().uses(run, data),
+            *super().uses(trained),
             Use(
                 "rank",
                 "The log-probability of each line of a file, to rank lines by how plausible they are.",
-                f"recurra score {run} FILE",
+                f"recurra score {trained.run} FILE",
             ),
         ]
 
@@ -391,6 +393,12 @@ def _of_documents() -> "type[LanguageModelling]":
     from recurra.tasks.lm.documents import DocumentModelling
 
     return DocumentModelling
+
+
+def _conditions(config: Mapping[str, Any]) -> list[str]:
+    """The fields of documents that the settings of a run name as conditions."""
+    named: Mapping[str, str] = config.get("condition", {})
+    return [name for key in ("category", "encoded", "prefix") for name in names_in(named.get(key, ""))]
 
 
 def _common_word(samples: Sequence[str]) -> str | None:

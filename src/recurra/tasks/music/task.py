@@ -18,7 +18,7 @@ from recurra.equations import nearest
 from recurra.layers import Recurrent
 from recurra.models import NoteModel
 from recurra.models.evaluation import evaluating
-from recurra.tasks.base import Use
+from recurra.tasks.base import Trained, Use
 from recurra.tasks.config import ConfigError
 from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
@@ -291,15 +291,15 @@ class Music(ExampleTask[Parts]):
         return model.output(values[:, -1]), state
 
     @classmethod
-    def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
+    def uses(cls, trained: Trained) -> list[Use]:
         return [
             Use(
                 "write",
                 "Let it write a piece, and play it. A lower temperature is more careful, a higher one more daring.",
-                f"recurra generate {run} --out song.mid --temperature 0.7 --seed 1",
+                f"recurra generate {trained.run} --out song.mid --temperature 0.7 --seed 1",
             ),
-            Use("continue", "Let it go on from the start of a piece.", f"recurra generate {run} --prompt FILE"),
-            Use("measure", "Measure it on the test pieces, or on other music.", f"recurra evaluate {run}"),
+            Use("continue", "Let it go on from the start of a piece.", f"recurra generate {trained.run} --prompt FILE"),
+            Use("measure", "Measure it on the test pieces, or on other music.", f"recurra evaluate {trained.run}"),
         ]
 
 

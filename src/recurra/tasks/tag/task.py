@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from recurra.data import DataError, FrameSet, Line, line_blocks, read_frames, read_pieces
 from recurra.models import Tagger
-from recurra.tasks.base import Use
+from recurra.tasks.base import Trained, Use
 from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding, Table
 from recurra.tasks.tag.alphabet import Alphabet
@@ -263,10 +263,10 @@ class Tagging(ExampleTask[_Data]):
         return joined(tokens)
 
     @classmethod
-    def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
+    def uses(cls, trained: Trained) -> list[Use]:
         return [
-            Use("predict", "Tag each line of a file, or of what you type.", f"recurra predict {run} FILE"),
-            Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {run}"),
+            Use("predict", "Tag each line of a file, or of what you type.", f"recurra predict {trained.run} FILE"),
+            Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {trained.run}"),
         ]
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from recurra.data import DataError, Line, line_blocks, read_pieces
 from recurra.models import EncoderDecoder
-from recurra.tasks.base import Task, Use
+from recurra.tasks.base import Task, Trained, Use
 from recurra.tasks.config import ConfigError
 from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
@@ -300,11 +300,13 @@ class Translation(ExampleTask[_Data]):
         return self._translator(model).log_probabilities(sources, targets)
 
     @classmethod
-    def uses(cls, run: str, data: str, samples: Sequence[str] = ()) -> list[Use]:
+    def uses(cls, trained: Trained) -> list[Use]:
         return [
-            Use("predict", "Translate each line of a file, or of what you type.", f"recurra predict {run} FILE"),
-            Use("look", "See what it looks at for each symbol.", f"recurra predict {run} FILE --attention"),
-            Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {run}"),
+            Use(
+                "predict", "Translate each line of a file, or of what you type.", f"recurra predict {trained.run} FILE"
+            ),
+            Use("look", "See what it looks at for each symbol.", f"recurra predict {trained.run} FILE --attention"),
+            Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {trained.run}"),
         ]
 
 
