@@ -120,6 +120,8 @@ int64_t rc_work_floats(const rc_plan *plan, int32_t pass, int64_t steps, int64_t
 void rc_pack(const rc_plan *plan, int32_t pass, const rc_external *externals, float *packed, int32_t threads);
 // Run a pass. 0, or -1 if the call's struct has another size, or there is no row or no step.
 int32_t rc_run(const rc_plan *plan, int32_t pass, const rc_call *call);
+// The pass of several plans for calls that do not depend on one another, at once where that work is worth a thread each.
+int32_t rc_run_together(const rc_plan *const *plans, int32_t pass, const rc_call *const *calls, int32_t count);
 
 #ifdef __cplusplus
 }

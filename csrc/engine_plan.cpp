@@ -123,9 +123,13 @@ void work_out(rc_plan &p) {
 
 }  // namespace
 
+bool rc_worth_threads(const rc_plan &plan, int32_t pass, int64_t steps, int64_t rows) {
+  return plan.products_per_row[pass] * steps * rows >= kThreadWork;
+}
+
 rc_split::rc_split(const rc_plan &plan, int32_t pass, int64_t steps, int64_t rows, int32_t most) {
   threads = std::max(most, 1);
-  if (plan.products_per_row[pass] * steps * rows < kThreadWork) threads = 1;
+  if (!rc_worth_threads(plan, pass, steps, rows)) threads = 1;
   row_threads = static_cast<int32_t>(std::min<int64_t>(threads, rows));
   if (!plan.has_sums[pass]) threads = row_threads;
   rows_a_thread = (rows + row_threads - 1) / row_threads;

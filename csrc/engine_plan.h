@@ -65,6 +65,9 @@ struct rc_split {
   rc_split(const rc_plan &plan, int32_t pass, int64_t steps, int64_t rows, int32_t threads);
 };
 
+// Whether a pass is worth more than one thread.
+bool rc_worth_threads(const rc_plan &plan, int32_t pass, int64_t steps, int64_t rows);
+
 // Floats of an array shared by the threads (ONCE, ROWS, TIMED, CHUNK) and of one thread's (BLOCK, THREAD, LOCAL).
 int64_t rc_shared_floats(const rc_plan &plan, int32_t array, const rc_size &size, int64_t chunk);
 int64_t rc_thread_floats(const rc_plan &plan, int32_t array, const rc_size &size, const rc_split &split);

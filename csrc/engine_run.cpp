@@ -100,4 +100,14 @@ int32_t rc_run(const rc_plan *plan, int32_t pass, const rc_call *call) {
   return 0;
 }
 
+int32_t rc_run_together(const rc_plan *const *plans, int32_t pass, const rc_call *const *calls, int32_t count) {
+  bool worth = true;
+  for (int32_t i = 0; i < count; i++) worth &= rc_worth_threads(*plans[i], pass, calls[i]->steps, calls[i]->rows);
+  int32_t failed = 0;
+  // Inside of this each pass has a team of one.
+#pragma omp parallel for num_threads(rc_team(worth ? count : 1)) schedule(static, 1) reduction(| : failed)
+  for (int32_t i = 0; i < count; i++) failed |= rc_run(plans[i], pass, calls[i]);
+  return failed;
+}
+
 }  // extern "C"

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.engines import library, memory
-from recurra.engines.linear import address, check_bias, empty_like, is_native, obstacle, wants_gradient
-from recurra.engines.native import have_no_memory
+from recurra.engines.linear import address, check_bias, empty_like, is_native, obstacle
+from recurra.engines.native import have_no_memory, wants_gradient
 
 Reduction = Literal["mean", "sum", "none"]
 REDUCTIONS = ("mean", "sum", "none")

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.engines import library, memory
-from recurra.engines.native import have_no_memory, tensor_obstacle
+from recurra.engines.native import have_no_memory, tensor_obstacle, wants_gradient
 
 LINEAR_VERSION = 2
 _FEW_ROWS = 32
@@ -90,11 +90,6 @@ class PackedLinear:
         if self._block is None and obstacle(self._weight, self._weight, self._bias) is None:
             self._block = _packed(self._weight.detach())
             self._then = None if self._bias is None else self._bias.detach().clone()
-
-
-def wants_gradient(*tensors: Tensor | None) -> bool:
-    """Whether torch's autograd is to know of what is made of these tensors."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 # -- which of the two serves a call ------------------------------------------------------------------------------------

@@ -5,41 +5,22 @@ Its derivative is the program's own backward pass. A derivative of that derivati
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from itertools import chain, islice
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
 from recurra.engines import eager, memory
+from recurra.engines.passes import Backward, Externals, Forward, pack, run
 from recurra.engines.plan import Plan
 from recurra.engines.rows import Rows
 from recurra.engines.tables import LANE
 from recurra.engines.widths import Call, Slot, remember, resolve
 from recurra.equations.graph import Rate
-
-
-class _RunCall(ctypes.Structure):
-    """`rc_call` of csrc/engine.h."""
-
-    _fields_ = (
-        ("size", ctypes.c_uint32),
-        ("threads", ctypes.c_int32),
-        ("steps", ctypes.c_int64),
-        ("rows", ctypes.c_int64),
-        ("externals", ctypes.c_void_p),
-        ("packed", ctypes.c_void_p),
-        ("kept", ctypes.c_void_p),
-        ("work", ctypes.c_void_p),
-        ("lengths", ctypes.c_void_p),
-        ("late", ctypes.c_int32),
-        ("sources", ctypes.c_int64),
-        ("source_counts", ctypes.c_void_p),
-        ("owners", ctypes.c_void_p),
-    )
 
 
 def obstacle(call: Call) -> str | None:
@@ -52,7 +33,7 @@ def obstacle(call: Call) -> str | None:
         if rows // p.blocks % LANE or columns % LANE:
             size = f"{rows // p.blocks} x {columns}"
             return f"the sides of its blocks are multiples of {LANE}, and those of {p.name} are {size}"
-    if call.owners is not None and _wants_gradient(call):
+    if call.owners is not None and wants_gradient(*call.tensors):
         return "of a memory that several rows read it gives no gradient"
     return tensor_obstacle(call.tensors)
 
@@ -94,21 +75,31 @@ def have_no_memory(gradients: Sequence[Tensor | None]) -> bool:
     return any(g is not None and not torch._C._has_storage(g) for g in gradients)  # pyright: ignore[reportPrivateUsage]
 
 
-def _wants_gradient(call: Call) -> bool:
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in call.tensors)
+def wants_gradient(*tensors: Tensor | None) -> bool:
+    """Whether torch's autograd is to know of what is made of these tensors."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
-def sweep(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run the cell over the call's steps.
+Result = tuple[Tensor, tuple[Tensor, ...]]
+"""Outputs ``[T, B, W]`` and the final states, each ``[B, W]``."""
 
-    Returns:
-        Outputs ``[T, B, W]`` and the final states, each ``[B, W]``.
+
+def sweep(call: Call) -> Result:
+    """Run the cell over the call's steps."""
+    return sweep_together([call])[0]
+
+
+def sweep_together(calls: Sequence[Call]) -> list[Result]:
+    """The sweeps of several calls that do not depend on one another: at once, on a thread each, where that is worth it.
+
+    For calls of fewer rows than would keep the threads busy one after the other.
     """
-    if _wants_gradient(call):
-        results = cast(tuple[Tensor, ...], _Sweep.apply(call, *call.tensors))  # pyright: ignore[reportUnknownMemberType]
+    tensors = [t for call in calls for t in call.tensors]
+    if wants_gradient(*tensors):
+        flat = cast(tuple[Tensor, ...], _Sweep.apply(tuple(calls), *tensors))  # pyright: ignore[reportUnknownMemberType]
     else:
-        results = _forward(call, _plan(call, None))[0]
-    return results[0], tuple(results[1:])
+        flat = tuple(chain(*_ahead(calls, [_plan(call, None) for call in calls])[0]))
+    return [(of_call[0], tuple(of_call[1:])) for of_call in _parted(flat, calls)]
 
 
 def forward(call: Call, needs: tuple[bool, ...] | None) -> tuple[tuple[Tensor, ...], memory.Block]:
@@ -117,38 +108,74 @@ def forward(call: Call, needs: tuple[bool, ...] | None) -> tuple[tuple[Tensor, .
     Args:
         needs: which gradients will be asked for, one mark for each of the call's tensors; None is none of them.
     """
-    return _forward(call, _plan(call, needs))
+    (results,), (kept,) = _ahead([call], [_plan(call, needs)])
+    return results, kept
 
 
 def backward(
     call: Call, needs: tuple[bool, ...], kept: memory.Block, gradients: Sequence[Tensor | None]
 ) -> dict[Slot, Tensor | None]:
     """The gradients that are needed, from those of the outputs and final states."""
-    return _backward(call, _plan(call, needs), kept, gradients)
+    return _behind([call], [_plan(call, needs)], [kept], [gradients])[0]
+
+
+def _ahead(calls: Sequence[Call], plans: Sequence[Plan]) -> tuple[list[tuple[Tensor, ...]], list[memory.Block]]:
+    """The results of calls, and what their backward passes read again."""
+    each = [Forward(call, plan) for call, plan in zip(calls, plans, strict=True)]
+    run(*[one.work for one in each])
+    return [one.results() for one in each], [one.kept for one in each]
+
+
+def _behind(
+    calls: Sequence[Call],
+    plans: Sequence[Plan],
+    kept: Sequence[memory.Block],
+    gradients: Sequence[Sequence[Tensor | None]],
+) -> list[dict[Slot, Tensor | None]]:
+    """The gradients that the plans of calls give, from those of the calls' results."""
+    each = [Backward(*of_call) for of_call in zip(calls, plans, kept, gradients, strict=True)]
+    run(*[one.work for one in each])
+    return [one.gradients() for one in each]
+
+
+Given = TypeVar("Given")
+
+
+def _parted(flat: Sequence[Given], calls: Sequence[Call]) -> Iterator[Sequence[Given]]:
+    """What there is for each result of several calls, by call."""
+    end = 0
+    for call in calls:
+        begin, end = end, end + 1 + len(call.state)
+        yield flat[begin:end]
 
 
 class _Sweep(torch.autograd.Function):
-    """A sweep as one node of autograd's graph."""
+    """Sweeps side by side as one node of autograd's graph."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        ctx.plan = _plan(call, ctx.needs_input_grad[1:])
-        results, ctx.kept = _forward(call, ctx.plan)
+    def forward(ctx: Any, calls: tuple[Call, ...], *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        needs = iter(cast(tuple[bool, ...], ctx.needs_input_grad[1:]))
+        ctx.plans = [_plan(call, tuple(islice(needs, len(call.tensors)))) for call in calls]
+        results, ctx.kept = _ahead(calls, ctx.plans)
         # What was kept is laid out for these lengths and sources, whatever becomes of the caller's tensors.
-        lengths, sources = (None if c is None else c.clone() for c in (call.lengths, call.sources))
-        ctx.setting = replace(call.setting, lengths=lengths, sources=sources)
+        counts = [[None if c is None else c.clone() for c in (call.lengths, call.sources)] for call in calls]
+        pairs = zip(calls, counts, strict=True)
+        ctx.settings = [replace(call.setting, lengths=lengths, sources=sources) for call, (lengths, sources) in pairs]
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        return results
+        return tuple(chain(*results))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
-        call = ctx.setting.call(ctx.saved_tensors)
+        saved = iter(cast(tuple[Tensor | None, ...], ctx.saved_tensors))
+        calls = [setting.call(list(islice(saved, len(setting.keys)))) for setting in ctx.settings]
+        of_calls = list(_parted(gradients, calls))
         if torch.is_grad_enabled() or have_no_memory(gradients):
-            found = _differentiable(call, ctx.plan, gradients)
+            found = [_differentiable(*of_call) for of_call in zip(calls, ctx.plans, of_calls, strict=True)]
         else:
-            found = _backward(call, ctx.plan, ctx.kept, gradients)
-        return (None, *[found.get(k) for k in call.setting.keys])
+            found = _behind(calls, ctx.plans, ctx.kept, of_calls)
+        pairs = zip(calls, found, strict=True)
+        return (None, *[of_call.get(k) for call, of_call in pairs for k in call.setting.keys])
 
 
 def _differentiable(call: Call, plan: Plan, gradients: Sequence[Tensor | None]) -> dict[Slot, Tensor | None]:
@@ -196,129 +223,11 @@ class Prepacked:
 
     def __init__(self, call: Call) -> None:
         self._plan = _plan(call, None)
-        self._packed = _pack(self._plan, 0, _Externals(self._plan, call, Rows(call)).array())
+        self._packed = pack(self._plan, 0, Externals(self._plan, call, Rows(call)).array())
 
-    def sweep(self, call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def sweep(self, call: Call) -> Result:
         """As :func:`sweep`, for a call that differs from the first one in its rows, steps and sources alone."""
-        output, *finals = _forward(call, self._plan, self._packed)[0]
+        ahead = Forward(call, self._plan, self._packed)
+        run(ahead.work)
+        output, *finals = ahead.results()
         return output, tuple(finals)
-
-
-class _Externals:
-    """The caller's arrays of one pass, as csrc/engine.h wants them: address and strides, by slot."""
-
-    def __init__(self, plan: Plan, call: Call, rows: Rows) -> None:
-        self.slots = plan.slots
-        self.rows = rows
-        self.source_states = call.program.cell.source_states
-        self.table = [0] * (4 * max(len(plan.slots), 1))
-        self.alive: list[Tensor] = []
-        for key, tensor in zip(call.setting.keys, call.tensors, strict=True):
-            self.give(key, tensor)
-
-    def give(self, key: Slot, tensor: Tensor | None) -> None:
-        """A tensor ``[T, B, W]``, ``[B, W]``, or a parameter; None reads as zeros."""
-        slot = self.slots.get(key)
-        if slot is None or tensor is None:
-            return
-        over = self.has_sources(key)
-        owned = key[0] == "memory" and self.rows.owners is not None  # the owners are in the engine's order, it is not
-        if self.rows.order is not None and key[0] != "parameter" and not owned:
-            tensor = tensor[self.rows.order] if over else self.rows.sort(tensor)
-        self.give_sorted(slot, tensor, over=over)
-
-    def has_sources(self, key: Slot) -> bool:
-        """Whether one of the caller's arrays has a row for every source: ``[B, S, W]``."""
-        return key[0] == "memory" or (key[0] in ("state", "carry", "final", "initial") and key[1] in self.source_states)
-
-    def give_sorted(self, slot: int, tensor: Tensor, *, over: bool = False) -> None:
-        """A tensor whose rows stand in the engine's order already."""
-        strides = tensor.stride()
-        if (strides[-1] != 1 and tensor.shape[-1] > 1) or tensor.is_neg():
-            tensor = memory.plain(tensor)
-            strides = tensor.stride()
-        address, dims = tensor.data_ptr(), len(strides)
-        if over:
-            self.table[4 * slot : 4 * slot + 4] = (address, strides[0], 0, strides[1])
-            self.alive.append(tensor)
-            return
-        step = strides[-3] if dims > 2 else 0
-        if self.rows.reverse and step:
-            address, step = address + 4 * (self.rows.steps - 1) * step, -step
-        self.table[4 * slot : 4 * slot + 3] = (address, strides[-2] if dims > 1 else 0, step)
-        self.alive.append(tensor)
-
-    def array(self) -> ctypes.Array[ctypes.c_int64]:
-        return (ctypes.c_int64 * len(self.table))(*self.table)
-
-
-def _pack(plan: Plan, pass_: int, table: ctypes.Array[ctypes.c_int64]) -> memory.Block:
-    """The matrices of a pass, packed from the caller's arrays."""
-    packed = memory.take(plan.packed_floats(pass_))
-    plan.pack(pass_, table, packed.address, torch.get_num_threads())
-    return packed
-
-
-def _run(
-    plan: Plan, pass_: int, call: Call, externals: _Externals, kept: memory.Block, packed: memory.Block | None = None
-) -> None:
-    rows = externals.rows
-    threads = torch.get_num_threads()
-    table = externals.array()
-    packed = _pack(plan, pass_, table) if packed is None else packed
-    work = memory.take(plan.work_floats(pass_, (rows.steps, call.rows, call.most_sources), threads))
-    plan.run(
-        pass_,
-        _RunCall(
-            ctypes.sizeof(_RunCall), threads, rows.steps, call.rows, ctypes.addressof(table), packed.address,
-            kept.address, work.address, rows.address, int(rows.reverse), call.most_sources, rows.source_address,
-            rows.owner_address,
-        ),
-    )  # fmt: skip
-
-
-def _forward(call: Call, plan: Plan, packed: memory.Block | None = None) -> tuple[tuple[Tensor, ...], memory.Block]:
-    widths, traced = call.widths, call.setting.program.traced
-    rows = Rows(call)
-    externals = _Externals(plan, call, rows)
-    output = rows.new_steps(call.inputs[0], resolve(traced.output.width, widths))
-    externals.give_sorted(plan.slots["output", ""], output)
-    finals: dict[str, Tensor] = {}
-    for name in call.setting.program.cell.states:
-        over = externals.has_sources(("final", name))
-        finals[name] = (torch.zeros if over else torch.empty)(call.state_shape(name), **memory.NUMBERS)
-        externals.give_sorted(plan.slots["final", name], finals[name], over=over)
-    kept = memory.take(plan.kept_floats(rows.steps, call.rows, call.most_sources))
-    _run(plan, 0, call, externals, kept, packed)
-    return (rows.restore(output), *[rows.restore_rows(f) for f in finals.values()]), kept
-
-
-def _backward(
-    call: Call, plan: Plan, kept: memory.Block, gradients: Sequence[Tensor | None]
-) -> dict[Slot, Tensor | None]:
-    rows = Rows(call)
-    externals = _Externals(plan, call, rows)
-    externals.give(("output_gradient", ""), gradients[0])
-    for name, gradient in zip(call.setting.program.cell.states, gradients[1:], strict=True):
-        externals.give(("carry", name), gradient)
-    found: dict[Slot, Tensor] = {}
-    for key, tensor in zip(call.setting.keys, call.tensors, strict=True):
-        if key not in plan.wanted or tensor is None:
-            continue
-        slot = plan.slots.get(("initial", key[1]) if key[0] == "state" else ("gradient", *key))
-        if slot is None:
-            found[key] = torch.zeros(tensor.shape, **memory.NUMBERS)
-            continue
-        over = externals.has_sources(key)
-        if key[0] == "input":
-            gradient = rows.new_steps(tensor, tensor.shape[-1])
-        else:
-            whole = not over and (key[0] != "parameter" or plan.graded.issuperset(key[1:]))
-            gradient = (torch.empty if whole else torch.zeros)(tensor.shape, **memory.NUMBERS)
-        externals.give_sorted(slot, gradient, over=over)
-        found[key] = gradient
-    _run(plan, 1, call, externals, kept)
-    for key, gradient in found.items():
-        if key[0] != "parameter":
-            found[key] = rows.restore(gradient) if key[0] == "input" else rows.restore_rows(gradient)
-    return dict(found)

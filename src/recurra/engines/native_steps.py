@@ -37,9 +37,8 @@ class NativeSteps(eager.Steps):
     ) -> tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor]]:
         """A step: inputs ``[B, W]`` and states to output ``[B, W]``, new states, and what the cell lets be observed."""
         call = self._call(inputs, state)
-        wants_gradient = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in call.tensors)
         # Of the step's own arrays nobody has asked yet whether the engine can read them.
-        if wants_gradient or native.tensor_obstacle(call.tensors) is not None:
+        if native.wants_gradient(*call.tensors) or native.tensor_obstacle(call.tensors) is not None:
             return super(NativeSteps, self._apart()).next(inputs, state)
         if not self._prepacked:
             self._prepacked.append(native.Prepacked(call))

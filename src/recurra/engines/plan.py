@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,8 +99,20 @@ class Plan:
         self._library.rc_pack(self._handle, pass_, externals, ctypes.c_void_p(packed), threads)
 
     def run(self, pass_: int, call: ctypes.Structure) -> None:
-        if self._library.rc_run(self._handle, pass_, ctypes.byref(call)):
-            raise RuntimeError("the native library is of another version than these Python files; install recurra anew")
+        _require(self._library.rc_run(self._handle, pass_, ctypes.byref(call)))
+
+
+def run_together(plans: Sequence[Plan], pass_: int, calls: Sequence[ctypes.Structure]) -> None:
+    """Run a pass of each plan, at once where that pays."""
+    count = len(plans)
+    handles = (ctypes.c_void_p * count)(*[plan.address for plan in plans])
+    addresses = (ctypes.c_void_p * count)(*[ctypes.addressof(call) for call in calls])
+    _require(library.load().rc_run_together(handles, pass_, addresses, count))
+
+
+def _require(failed: int) -> None:
+    if failed:
+        raise RuntimeError("the native library is of another version than these Python files; install recurra anew")
 
 
 def _each(wanted: frozenset[Slot]) -> Wanted:

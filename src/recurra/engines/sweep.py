@@ -58,10 +58,26 @@ def sweep(  # noqa: PLR0913 - the arrays of a call; all but the first four by ke
     """
     arrays = {(n,) if isinstance(n, str) else n: p for n, p in parameters.items()}
     given = tuple(inputs), tuple(statics), tuple(state)
-    call = Call(program, *given, arrays, lengths, reverse, tuple(memories), sources)
+    return run(Call(program, *given, arrays, lengths, reverse, tuple(memories), sources), engine)
+
+
+def run(call: Call, engine: str) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The same for arrays that are a call already."""
     if torch.compiler.is_compiling():
         return operator.sweep(call, engine)
     return native.sweep(call) if settle(call, engine) == "native" else eager.sweep(call)
+
+
+# Rows that leave threads without work, or with so little that each reads a whole matrix for a row or two.
+_FEW_ROWS = 2
+
+
+def run_all(calls: Sequence[Call], engine: str) -> list[tuple[Tensor, tuple[Tensor, ...]]]:
+    """Sweeps that do not depend on one another, as the directions of a layer: of few rows at once, a thread each."""
+    few = len(calls) > 1 and calls[0].rows <= _FEW_ROWS and torch.get_num_threads() > 1
+    if few and not torch.compiler.is_compiling() and all(settle(call, engine) == "native" for call in calls):
+        return native.sweep_together(calls)
+    return [run(call, engine) for call in calls]
 
 
 def steps(call: Call, engine: str) -> eager.Steps:

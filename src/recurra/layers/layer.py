@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recurra.engines.eager import Steps
-from recurra.engines.sweep import steps, sweep
+from recurra.engines.sweep import run, run_all, steps
 from recurra.engines.widths import Call, Names
 from recurra.equations.program import Program
 from recurra.equations.rewrite import projections
@@ -137,7 +137,32 @@ class Layer(nn.Module):
         Returns:
             Output ``[T, B, H]`` and the state behind each row's end.
         """
-        design, batch = self.design, x.shape[1]
+        if isinstance(self.norms, RecurrentBatchNorm):
+            return self._normalised_steps(self.norms, x, state, rows)
+        return run(self.call(x, state, rows), engine)
+
+    def call(self, x: Tensor, state: tuple[Tensor, ...] | None, rows: Rows) -> Call:
+        """What an engine runs for such a :meth:`forward`, but where batch normalisation stands inside the loop."""
+        arrays = self._arrays_of_call()
+        program, given = self._given(x, rows, arrays)
+        if state is None and self._starts_elsewhere:
+            state = self.initial_state(x.shape[1], x)
+        return self._call(program, given, state, arrays, rows.memory, rows.lengths)
+
+    def _normalised_steps(
+        self, norms: RecurrentBatchNorm, x: Tensor, state: tuple[Tensor, ...] | None, rows: Rows
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        arrays = self._arrays_of_call()
+        program, given = self._given(x, rows, arrays)
+        state = self.initial_state(x.shape[1], x) if state is None else state
+        inputs, statics = ({n: given[n] for n in names} for names in (program.cell.inputs, program.cell.statics))
+        named = {name: find(arrays, self.stacks, name) for name in program.parameters}
+        start = dict(zip(self.design.cell.states, state, strict=True))
+        return norms(program, Inputs(inputs, statics, start, rows.alive), named, reverse=self.reverse)
+
+    def _given(self, x: Tensor, rows: Rows, arrays: Mapping[str, Tensor]) -> tuple[Program, dict[str, Tensor]]:
+        """The program that runs, and its inputs, of every step and of the sequence, by name."""
+        design = self.design
         if self.norms is not None and rows.alive is not None:
             x = torch.where(rows.alive, x, 0.0)  # what is multiplied by a gradient of zero must be a number
         marks = rows.marks(reverse=self.reverse)
@@ -145,7 +170,6 @@ class Layer(nn.Module):
         if feedback is not None:
             fed = feedback.kinds(training=self.training, taught=rows.teacher is not None)
         program = self._programs[self.training, marks is not None, fed]
-        arrays = self._arrays_of_call()
         given = {next(iter(design.cell.inputs)): x, **self.masks(x)}
         if feedback is not None:
             width = design.width(program.traced.output.width, self.inputs)
@@ -155,28 +179,30 @@ class Layer(nn.Module):
         if design.projects:
             given |= self._projections(x, arrays, rows.alive)
         if marks is not None:
-            starts = zip(design.cell.states, self.initial_state(batch, x), strict=True)
+            starts = zip(design.cell.states, self.initial_state(x.shape[1], x), strict=True)
             given |= {"reset": marks, **{f"start_{s}": start for s, start in starts}}
-        if state is None and self._starts_elsewhere:
-            state = self.initial_state(batch, x)
-        inputs, statics = ({n: given[n] for n in names} for names in (program.cell.inputs, program.cell.statics))
-        if isinstance(self.norms, RecurrentBatchNorm):
-            state = self.initial_state(batch, x) if state is None else state
-            call = Inputs(inputs, statics, dict(zip(design.cell.states, state, strict=True)), rows.alive)
-            named = {name: find(arrays, self.stacks, name) for name in program.parameters}
-            return self.norms(program, call, named, reverse=self.reverse)
-        memories, sources = _attended(program, rows.memory)
-        return sweep(
+        return program, given
+
+    def _call(
+        self,
+        program: Program,
+        given: Mapping[str, Tensor],
+        state: tuple[Tensor, ...] | None,
+        arrays: Mapping[str, Tensor],
+        memory: Memory | None,
+        lengths: Tensor | None = None,
+    ) -> Call:
+        cell = program.cell
+        return Call(
             program,
-            list(inputs.values()),
+            tuple(given[n] for n in cell.inputs),
+            tuple(given[n] for n in cell.statics),
             (None,) * len(self.state_sizes) if state is None else state,
             self._parameters_of(program, arrays),
-            statics=list(statics.values()),
-            lengths=rows.lengths,
+            lengths=lengths,
             reverse=self.reverse,
-            memories=memories,
-            sources=sources,
-            engine=engine,
+            memories=() if memory is None else tuple(memory.given.get(n, memory.values) for n in cell.memories),
+            sources=memory.lengths if memory is not None and cell.memories else None,
         )
 
     def steps(self, batch: int, engine: str, static: Tensor | None = None, memory: Memory | None = None) -> LayerSteps:
@@ -188,17 +214,12 @@ class Layer(nn.Module):
             static: what is fed at every step, ``[B, S]``, or None.
             memory: what is attended to, or None.
         """
-        design, arrays = self.design, self._arrays_of_call()
-        program = self._programs[self.training, False, ()]
+        arrays = self._arrays_of_call()
         x = next(iter(arrays.values())).new_empty(1, batch, self.inputs)
-        given = {next(iter(design.cell.inputs)): x, **self.masks(x)}
+        given = {next(iter(self.design.cell.inputs)): x, **self.masks(x)}
         if static is not None:
             given[self._static] = static
-        inputs, statics = (tuple(given[n] for n in ns) for ns in (program.cell.inputs, program.cell.statics))
-        parameters = {(n,) if isinstance(n, str) else n: a for n, a in self._parameters_of(program, arrays).items()}
-        memories, sources = _attended(program, memory)
-        state = (None,) * len(self.state_sizes)
-        call = Call(program, inputs, statics, state, parameters, memories=tuple(memories), sources=sources)
+        call = self._call(self._programs[self.training, False, ()], given, None, arrays, memory)
         return LayerSteps(self, steps(call, engine))
 
     def _arrays_of_call(self) -> Mapping[str, Tensor]:
@@ -225,15 +246,15 @@ class Layer(nn.Module):
             found.update(zip(names, products.chunk(len(names), -1), strict=True))
         return found
 
-    def _parameters_of(self, program: Program, arrays: Mapping[str, Tensor]) -> dict[str | Names, Tensor]:
+    def _parameters_of(self, program: Program, arrays: Mapping[str, Tensor]) -> dict[Names, Tensor]:
         """The arrays as a program wants them: in part, where the layer itself has used the rest."""
-        found: dict[str | Names, Tensor] = {}
+        found: dict[Names, Tensor] = {}
         for array, names in self.stacks.items():
             wanted = [n for n in names if n in program.parameters]
             if len(wanted) == len(names):
                 found[names] = arrays[array]
             else:
-                found.update({n: find(arrays, self.stacks, n) for n in wanted})
+                found.update({(n,): find(arrays, self.stacks, n) for n in wanted})
         return found
 
 
@@ -254,9 +275,10 @@ class LayerSteps:
         return self._steps.next([x, *[masks[n][0] for n in others]], state)
 
 
-def _attended(program: Program, memory: Memory | None) -> tuple[list[Tensor], Tensor | None]:
-    """What the program's cell reads of a memory, and how many sources rows have."""
-    if memory is None or not program.cell.memories:
-        return [], None
-    given = memory.given
-    return [given.get(n, memory.values) for n in program.cell.memories], memory.lengths
+def run_layers(
+    layers: Sequence[Layer], x: Tensor, states: Sequence[tuple[Tensor, ...] | None], rows: Rows, engine: str
+) -> list[tuple[Tensor, tuple[Tensor, ...]]]:
+    """Run layers that read the same input, the directions of a stack's layer; see :meth:`Layer.forward`."""
+    if len(layers) == 1 or any(isinstance(layer.norms, RecurrentBatchNorm) for layer in layers):
+        return [layer(x, state, rows, engine) for layer, state in zip(layers, states, strict=True)]
+    return run_all([layer.call(x, state, rows) for layer, state in zip(layers, states, strict=True)], engine)

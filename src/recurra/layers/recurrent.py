@@ -14,7 +14,7 @@ from recurra.equations.program import Program
 from recurra.layers.design import Design, cell_of, check_kind, check_stack
 from recurra.layers.feedback import Feedback
 from recurra.layers.initialisation import Initialisation
-from recurra.layers.layer import Layer
+from recurra.layers.layer import Layer, run_layers
 from recurra.layers.normalisation import Norm, Normalisation
 from recurra.layers.regularisation import Regularisation
 from recurra.layers.rows import Rows, rows
@@ -269,12 +269,12 @@ class Recurrent(nn.Module):
         starts = self._starts(x, state)
         values, finals = x.transpose(0, 1), []
         for k in range(self.num_layers):
-            outputs = []
             read = values if k == 0 else self._between(k, values, given)
-            for layers in (self.layers, self.reverse_layers)[: self.directions]:
-                output, final = layers[k](read, starts[len(finals)], given, self.engine)
-                outputs.append(output)
-                finals.append(final)
+            layers = [cast(Layer, of_way[k]) for of_way in (self.layers, self.reverse_layers)[: self.directions]]
+            begin = len(finals)
+            results = run_layers(layers, read, starts[begin : begin + self.directions], given, self.engine)
+            outputs, states = zip(*results, strict=True)
+            finals += states
             above = outputs[0] if self.directions == 1 else torch.cat(outputs, -1)
             if self.residual and above.shape == values.shape:
                 # Behind a row's end the input may be anything; the outputs of layers are zeros there.

@@ -30,7 +30,7 @@ class TorchCell:
     arrays: tuple[Names, ...]
     add: Callable[[Tensor, Tensor], tuple[Tensor, ...]] | None
 
-    def parameters(self, weights: Sequence[Tensor]) -> dict[str | Names, Tensor]:
+    def parameters(self, weights: Sequence[Tensor]) -> dict[Names, Tensor]:
         """The parameters of a sweep, from a layer's arrays in torch's order."""
         if self.add is not None:
             weight_ih, weight_hh, bias_ih, bias_hh, *projection = weights

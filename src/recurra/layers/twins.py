@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.engines.sweep import sweep
+from recurra.engines.sweep import run_all
+from recurra.engines.widths import Call
 from recurra.layers.packing import Packing
 from recurra.layers.torch_cells import torch_cell
 
@@ -158,19 +159,20 @@ class _Twin(nn.RNNBase):
         for k, directions in enumerate(self._array_names):
             if k > 0 and self.dropout > 0 and self.training:
                 values = self._dropped(values, packing)
-            outputs: list[Tensor] = []
-            for d in range(len(directions)):
-                output, final = sweep(
+            calls = [
+                Call(
                     cell.program,
                     (values,),
-                    none if starts is None else starts[len(finals)],
+                    (),
+                    none if starts is None else starts[len(finals) + d],
                     cell.parameters(self._arrays(k, d)),
                     lengths=None if packing is None else packing.lengths,
                     reverse=d == 1,
-                    engine=self.engine,
                 )
-                outputs.append(output)
-                finals.append(final)
+                for d in range(len(directions))
+            ]
+            outputs, states_after = zip(*run_all(calls, self.engine), strict=True)
+            finals += states_after
             values = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
         if len(finals) == 1:
             return values, tuple(s.unsqueeze(0) for s in finals[0])
