@@ -32,7 +32,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is empty"),
+        (b"", "is empty: expected text to learn from"),
         (b"\x00\x01\x02" * 500, "binary"),
         ("märchen ".encode("latin-1") * 200, "UTF-8"),
         (b"twenty-two characters.", "too short"),

@@ -118,3 +118,43 @@ def test_a_chance_out_of_range_is_refused():
         if hasattr(tasks.get(name).Config(), "recurrent"):
             with pytest.raises(ConfigError, match=r"recurrent\.dropout=1\.5 is out of range"):
                 build_config(tasks.get(name).Config, {}, ["recurrent.dropout=1.5"])
+
+
+@pytest.mark.parametrize("kind", ["batch", "layer"])
+def test_products_of_the_input_are_normalised(opened, kind):
+    words = ("model.cell=ligru", f"recurrent.normalisation={kind}")
+    task = opened(*words)
+    if task.name == "translate":
+        with pytest.raises(ConfigError, match=rf"recurrent\.normalisation={kind}: a decoder has none outside its cell"):
+            task.model()
+        return
+    torch.manual_seed(0)
+    model = task.model()
+    norm = recurrent_layers(model)[-1].design.normalisation
+    assert norm is not None
+    assert (norm.kind, norm.place, norm.over_time) == (kind, "projection", False)
+    loss, _ = task.loss(model, task.training_stream().next(), None)
+    gains = [p for name, p in model.named_parameters() if ".norms.W." in name and name.endswith("weight")]
+    assert gains
+    assert all(gain.any() for gain in torch.autograd.grad(loss, gains))
+    assert task.validate(model) == task.validate(model)
+
+
+def test_normalisation_that_cannot_be_meant(opened):
+    with pytest.raises(ConfigError, match=r"recurrent\.normalisation='bach' is not one of none, layer, batch"):
+        opened("recurrent.normalisation=bach")
+    with pytest.raises(ConfigError, match=r"recurrent\.over_time is for batch normalisation"):
+        opened("recurrent.over_time=true")
+
+
+def test_statistics_that_know_what_is_to_be_predicted_are_refused(tmp_path):
+    for name, looks_ahead in (("lm", True), ("forecast", True), ("classify", False), ("tag", False)):
+        write, usual = TASKS[name]
+        words = [*SMALL, *usual, "recurrent.normalisation=batch", "recurrent.over_time=true"]
+        task = tasks.get(name).open(build_config(tasks.get(name).Config, {"data": str(write(tmp_path))}, words))
+        if looks_ahead:
+            with pytest.raises(ValueError, match="batch statistics over time read them all"):
+                task.model()
+        else:
+            loss, _ = task.loss(task.model(), task.training_stream().next(), None)
+            assert torch.isfinite(loss)

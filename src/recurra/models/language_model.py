@@ -8,7 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recurra.engines.linear import PackedLinear
-from recurra.layers import Initialisation, Recurrent, Regularisation, State, Stepper, linear_cross_entropy
+from recurra.layers import (
+    Initialisation,
+    Normalisation,
+    Recurrent,
+    Regularisation,
+    State,
+    Stepper,
+    linear_cross_entropy,
+)
 from recurra.models.condition import Condition
 from recurra.models.outputs import TIED_DEVIATION, own_tokens
 from recurra.models.scheduled_sampling import ScheduledSampling
@@ -49,6 +57,7 @@ class LanguageModel(nn.Module):
         condition: Condition | None = None,
         sampling: ScheduledSampling | None = None,
         regularisation: Regularisation | None = None,
+        normalisation: Normalisation | None = None,
     ) -> None:
         """
         Args:
@@ -66,9 +75,11 @@ class LanguageModel(nn.Module):
             condition: what makes the vector that a text is written for; None: there is none.
             sampling: scheduled sampling; None: teacher forcing.
             regularisation: noise inside the recurrence, in training; None: there is none.
+            normalisation: of what the recurrent layers read; None: there is none.
 
         Raises:
-            ValueError: a size is below 1, dropout is no such chance, init is not positive, or the cell is unknown.
+            ValueError: a size is below 1, dropout is no such chance, init is not positive, the cell is unknown, or the
+                normalisation looks ahead.
         """
         super().__init__()
         sizes = {"vocabulary_size": vocabulary_size, "embedding": embedding, "hidden": hidden, "layers": layers}
@@ -93,6 +104,7 @@ class LanguageModel(nn.Module):
             causal=True,
             dropout=dropout,
             regularisation=regularisation,
+            normalisation=normalisation,
             initialisation=Initialisation(bound=init),
             engine=engine,
         )

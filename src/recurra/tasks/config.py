@@ -122,17 +122,27 @@ class TrainConfig(LoopConfig):
 
 @dataclass
 class RecurrentConfig:
-    """Noise inside the recurrence, in training; what stands between the layers is `model.dropout`."""
+    """What stands in and around the recurrence beside its equations: noise in training (between the layers it is
+    `model.dropout`), and normalisation."""
 
     dropout: float = setting(
         0.0, "chance that a unit of the state is hidden from the matrices that read it, the same units all along"
     )
     zoneout: float = setting(0.0, "chance that a unit of the state keeps its value of the step before")
     weight_drop: float = setting(0.0, "chance that an element of a recurrent matrix is zero in an update")
+    normalisation: str = setting("none", "none, layer or batch (LiGRU's); not inside a decoder")
+    normalised: str = setting(
+        "projection", "what is normalised: projection (the products W x of every layer) or between (the layers)"
+    )
+    over_time: bool = setting(False, "batch: statistics over all steps too, where an output may know later inputs")
 
     def __post_init__(self) -> None:
         for name in ("dropout", "zoneout", "weight_drop"):
             require_range(f"recurrent.{name}", getattr(self, name), 0, 0.99)
+        require_choice("recurrent.normalisation", self.normalisation, ("none", "layer", "batch"))
+        require_choice("recurrent.normalised", self.normalised, ("projection", "between"))
+        if self.over_time and self.normalisation != "batch":
+            raise ConfigError("recurrent.over_time is for batch normalisation: set recurrent.normalisation=batch too")
 
 
 @dataclass

@@ -74,7 +74,7 @@ def test_texts_that_cannot_be_used_are_refused(tmp_path):
         with pytest.raises(DataError, match=message):
             LanguageModelling.open(settings(tmp_path / "a.txt", **options)).training_stream()
 
-    refused(b"", r"text is empty")
+    refused(b"", r"a\.txt is empty: expected text to learn from")
     refused(b"abc\0", r"a\.txt is binary data")
     refused(b"abc\xff", r"a\.txt is not UTF-8 text")
     refused(b"abcdefghij", r"validation text \(text\.valid=0\.1\) has 1 tokens")

@@ -13,7 +13,7 @@ from recurra.models import (
     Window,
 )
 from recurra.tasks.classify.config import ClassifyConfig
-from recurra.tasks.recurrence import cell_options, require_no_recurrence
+from recurra.tasks.recurrence import layer_options, require_no_recurrence
 
 
 def build(config: ClassifyConfig, symbols: int | None, width: int, classes: int) -> Classifier:
@@ -46,7 +46,7 @@ def build(config: ClassifyConfig, symbols: int | None, width: int, classes: int)
             bidirectional=model.bidirectional,
             dropout=model.dropout,
             engine=config.engine,
-            **cell_options(model.cell, model.widths, config.recurrent),
+            **layer_options(model.cell, model.widths, config.recurrent),
         )
         body = RecurrentBody(recurrent)
         backwards = recurrent.output_size // 2 if model.bidirectional else 0

@@ -4,7 +4,7 @@ from recurra.data import Layout
 from recurra.layers import Attention, Decoder, Recurrent
 from recurra.models import DelayMemory, EncodedMemory, Forecaster, Lags, Outlook, RecurrentMemory, SegmentMemory, Way
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.recurrence import cell_options, require_no_recurrence
+from recurra.tasks.recurrence import cell_options, layer_options, require_no_recurrence
 from recurra.tasks.sampling import build_sampling
 
 
@@ -43,7 +43,7 @@ def build(config: ForecastConfig, layout: Layout) -> Forecaster:
             dropout=model.dropout,
             causal=True,
             engine=config.engine,
-            **cell_options(model.cell, model.widths, config.recurrent),
+            **layer_options(model.cell, model.widths, config.recurrent),
         )
         if model.segment:
             rows = layout.targets if model.shared else 1

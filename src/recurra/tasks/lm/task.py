@@ -3,10 +3,8 @@
 import functools
 import itertools
 import math
-import shlex
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
@@ -21,12 +19,12 @@ from recurra.layers import State
 from recurra.models import Condition, LanguageModel
 from recurra.models.evaluation import evaluating
 from recurra.tasks.base import Task, Trained, Use
-from recurra.tasks.config import names_in
+from recurra.tasks.lm.beginning import beginning
 from recurra.tasks.lm.completion import Completion, completions
 from recurra.tasks.lm.config import LanguageModellingConfig
 from recurra.tasks.lm.scoring import LineScore, exp, line_nats, text_nats
 from recurra.tasks.lm.wording import WISHES, TextWording
-from recurra.tasks.recurrence import cell_options
+from recurra.tasks.recurrence import layer_options
 from recurra.tasks.sampling import build_sampling
 
 VOCABULARY_FILE = "vocabulary.json"
@@ -85,6 +83,8 @@ class LanguageModelling(Task):
             raise DataError("no text to learn from: set data to a .txt or .txt.gz file, or to a folder of such files")
         settings = config.text
         corpus = Corpus.open(config.data)
+        if not any(piece.text for piece in corpus.pieces()):
+            raise DataError(f"{config.data} is empty: expected text to learn from")
         vocabulary = build_vocabulary(
             settings.level,
             (piece.text for piece in corpus.pieces()),
@@ -168,7 +168,7 @@ class LanguageModelling(Task):
             init=settings.init,
             condition=self._condition(),
             sampling=build_sampling(self.config.sampling),
-            **cell_options(settings.cell, settings.widths, self.config.recurrent),
+            **layer_options(settings.cell, settings.widths, self.config.recurrent),
         )
 
     def _condition(self) -> Condition | None:
@@ -370,14 +370,11 @@ class LanguageModelling(Task):
 
     @classmethod
     def uses(cls, trained: Trained) -> list[Use]:
-        word = _common_word(trained.samples)
-        prompt = f" --prompt {shlex.quote(word)}" if word else ""
-        fields = "".join(f" --{name} {name.upper()}" for name in _conditions(trained.config))
         return [
             Use(
                 "write",
                 "Let it write. A lower temperature is more careful, a higher one more daring.",
-                f"recurra generate {trained.run}{fields}{prompt} --length 500 --temperature 0.8 --seed 1",
+                f"recurra generate {trained.run}{beginning(trained)} --length 500 --temperature 0.8 --seed 1",
             ),
             *super().uses(trained),
             Use(
@@ -393,16 +390,3 @@ def _of_documents() -> "type[LanguageModelling]":
     from recurra.tasks.lm.documents import DocumentModelling
 
     return DocumentModelling
-
-
-def _conditions(config: Mapping[str, Any]) -> list[str]:
-    """The fields of documents that the settings of a run name as conditions."""
-    named: Mapping[str, str] = config.get("condition", {})
-    return [name for key in ("category", "encoded", "prefix") for name in names_in(named.get(key, ""))]
-
-
-def _common_word(samples: Sequence[str]) -> str | None:
-    """A word that the model wrote often: it is certain to be in its vocabulary, and a fair start."""
-    counts = Counter(word for text in samples for word in text.split() if word.isalpha() and len(word) <= 12)
-    # Weighed by length: letters that stand alone are the most frequent ones early on.
-    return max(counts, key=lambda word: counts[word] * (len(word) - 1), default=None)

@@ -25,7 +25,7 @@ from recurra.tasks.findings import Finding
 from recurra.tasks.music.config import MusicConfig
 from recurra.tasks.music.data import UNKNOWN, Parts, Pieces, RollBatch, one_hot, parted, read_collections
 from recurra.tasks.music.scoring import figures, foretell, pictures, roll_picture
-from recurra.tasks.recurrence import cell_options
+from recurra.tasks.recurrence import layer_options
 
 _FILE = "music.json"
 _LIKELY = 0.1  # chance from which a key is named by `predict`
@@ -118,7 +118,7 @@ class Music(ExampleTask[Parts]):
             causal=True,
             dropout=settings.dropout,
             engine=self.config.engine,
-            **cell_options(settings.cell, settings.widths, self.config.recurrent),
+            **layer_options(settings.cell, settings.widths, self.config.recurrent),
         )
         model = NoteModel(recurrent, KEYS, settings.dropout)
         model.start(torch.from_numpy(self.frequencies))

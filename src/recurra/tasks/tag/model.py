@@ -6,7 +6,7 @@ from torch import nn
 from recurra.layers import LinearChainCRF, Recurrent
 from recurra.models import Bag, RecurrentBody, Spelling, SymbolInput, Tagger, TimeDelay, TokenInput, VectorInput
 from recurra.tasks.config import require_widths
-from recurra.tasks.recurrence import cell_options, require_no_recurrence
+from recurra.tasks.recurrence import layer_options, require_no_recurrence
 from recurra.tasks.tag.alphabet import CHARACTERS, PAIRS, Alphabet
 from recurra.tasks.tag.config import TagConfig
 
@@ -35,7 +35,7 @@ def build(config: TagConfig, alphabet: Alphabet) -> Tagger:
                 bidirectional=model.bidirectional,
                 dropout=model.dropout,
                 engine=config.engine,
-                **cell_options(model.cell, model.widths, config.recurrent),
+                **layer_options(model.cell, model.widths, config.recurrent),
             )
         )
     elif model.kind == "feedforward":
