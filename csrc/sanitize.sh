@@ -5,7 +5,8 @@ set -eu
 cd "$(dirname "$0")/.."
 python=${1:-python3}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- tests/engines tests/layers/test_stepper.py tests/layers/test_linear.py tests/layers/test_rows.py
+[ $# -gt 0 ] || set -- tests/engines tests/layers/test_directions.py tests/layers/test_stepper.py \
+  tests/layers/test_linear.py tests/layers/test_rows.py
 build=build/sanitize
 mkdir -p "$build"
 cmake -S . -B "$build" -DRECURRA_SANITIZE=ON -DCMAKE_BUILD_TYPE=Release >"$build.log" 2>&1 ||
