@@ -74,9 +74,11 @@ _FEW_ROWS = 2
 
 def run_all(calls: Sequence[Call], engine: str) -> list[tuple[Tensor, tuple[Tensor, ...]]]:
     """Sweeps that do not depend on one another, as the directions of a layer: of few rows at once, a thread each."""
-    few = len(calls) > 1 and calls[0].rows <= _FEW_ROWS and torch.get_num_threads() > 1
-    if few and not torch.compiler.is_compiling() and all(settle(call, engine) == "native" for call in calls):
-        return native.sweep_together(calls)
+    # Traced, the number of rows may be a symbol, which nothing can be decided by.
+    if len(calls) > 1 and not torch.compiler.is_compiling():
+        few = calls[0].rows <= _FEW_ROWS and torch.get_num_threads() > 1
+        if few and all(settle(call, engine) == "native" for call in calls):
+            return native.sweep_together(calls)
     return [run(call, engine) for call in calls]
 
 
