@@ -23,6 +23,7 @@ def run(script: str, *arguments: str) -> str:
     [
         ("attention.py", "--batch 2 --sources 3 --steps 3 --hidden 8 --seconds 0", "torch loop, keys before it"),
         ("decoding.py", "--batch 2 --hidden 8 --vocabulary 20 --length 3 --seconds 0", "beam"),
+        ("directions.py", "--hidden 4 --rows 1 2 --steps 3 --seconds 0", "| training | 4 | 2 |"),
         ("output_layer.py", "--shapes 3x4x5 --seconds 0", "3, 4, 5"),
     ],
 )

@@ -92,7 +92,7 @@ def sweep(call: Call) -> Result:
 def sweep_together(calls: Sequence[Call]) -> list[Result]:
     """The sweeps of several calls that do not depend on one another: at once, on a thread each, where that is worth it.
 
-    For calls of fewer rows than would keep the threads busy one after the other.
+    For calls of a single row, which is one thread's work: the others would have none.
     """
     tensors = [t for call in calls for t in call.tensors]
     if wants_gradient(*tensors):

@@ -68,16 +68,12 @@ def run(call: Call, engine: str) -> tuple[Tensor, tuple[Tensor, ...]]:
     return native.sweep(call) if settle(call, engine) == "native" else eager.sweep(call)
 
 
-# Rows that leave threads without work, or with so little that each reads a whole matrix for a row or two.
-_FEW_ROWS = 2
-
-
 def run_all(calls: Sequence[Call], engine: str) -> list[tuple[Tensor, tuple[Tensor, ...]]]:
-    """Sweeps that do not depend on one another, as the directions of a layer: of few rows at once, a thread each."""
+    """Sweeps that do not depend on one another, as the directions of a layer: of a single row at once, a thread each."""
     # Traced, the number of rows may be a symbol, which nothing can be decided by.
     if len(calls) > 1 and not torch.compiler.is_compiling():
-        few = calls[0].rows <= _FEW_ROWS and torch.get_num_threads() > 1
-        if few and all(settle(call, engine) == "native" for call in calls):
+        single = calls[0].rows == 1 and torch.get_num_threads() > 1
+        if single and all(settle(call, engine) == "native" for call in calls):
             return native.sweep_together(calls)
     return [run(call, engine) for call in calls]
 
