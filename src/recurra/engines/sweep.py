@@ -69,7 +69,7 @@ def run(call: Call, engine: str) -> tuple[Tensor, tuple[Tensor, ...]]:
 
 
 def run_all(calls: Sequence[Call], engine: str) -> list[tuple[Tensor, tuple[Tensor, ...]]]:
-    """Sweeps that do not depend on one another, as the directions of a layer: of a single row at once, a thread each."""
+    """Independent sweeps, such as the directions of a layer: of a single row at once, a thread each."""
     # Traced, the number of rows may be a symbol, which nothing can be decided by.
     if len(calls) > 1 and not torch.compiler.is_compiling():
         single = calls[0].rows == 1 and torch.get_num_threads() > 1
