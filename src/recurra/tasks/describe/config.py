@@ -185,7 +185,7 @@ class DescribeConfig(TaskConfig):
     text: TextConfig = field(default_factory=TextConfig, metadata={"help": "texts that are written"})
     loss: LossConfig = field(default_factory=LossConfig, metadata={"help": "what is minimised"})
     recurrent: RecurrentConfig = field(
-        default_factory=RecurrentConfig, metadata={"help": "noise inside the recurrence"}
+        default_factory=RecurrentConfig, metadata={"help": "noise and normalisation of the recurrence"}
     )
     sampling: SamplingConfig = field(default_factory=SamplingConfig, metadata={"help": "scheduled sampling"})
     decode: DecodeConfig = field(default_factory=DecodeConfig, metadata={"help": "how texts are written"})

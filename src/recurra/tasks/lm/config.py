@@ -148,7 +148,7 @@ class LanguageModellingConfig(TaskConfig):
     )
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
     recurrent: RecurrentConfig = field(
-        default_factory=RecurrentConfig, metadata={"help": "noise inside the recurrence"}
+        default_factory=RecurrentConfig, metadata={"help": "noise and normalisation of the recurrence"}
     )
     train: TrainConfig = field(default_factory=TrainConfig, metadata={"help": "the way through the data"})
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "how parameters change"})

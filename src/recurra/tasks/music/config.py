@@ -74,6 +74,6 @@ class MusicConfig(TaskConfig):
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "how parameters change"})
     split: PartsConfig = field(default_factory=PartsConfig, metadata={"help": "what is kept from training"})
     recurrent: RecurrentConfig = field(
-        default_factory=RecurrentConfig, metadata={"help": "noise inside the recurrence"}
+        default_factory=RecurrentConfig, metadata={"help": "noise and normalisation of the recurrence"}
     )
     notes: NotesConfig = field(default_factory=NotesConfig, metadata={"help": "time and style"})

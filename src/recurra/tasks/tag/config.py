@@ -130,7 +130,7 @@ class TagConfig(TaskConfig):
     )
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
     recurrent: RecurrentConfig = field(
-        default_factory=RecurrentConfig, metadata={"help": "noise inside the recurrence"}
+        default_factory=RecurrentConfig, metadata={"help": "noise and normalisation of the recurrence"}
     )
     train: LoopConfig = field(default_factory=LoopConfig, metadata={"help": "the way through the data"})
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "how parameters change"})

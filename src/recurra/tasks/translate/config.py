@@ -240,7 +240,7 @@ class TranslateConfig(TaskConfig):
     model: ModelConfig = field(default_factory=ModelConfig, metadata={"help": "the model"})
     attention: AttentionConfig = field(default_factory=AttentionConfig, metadata={"help": "what the decoder looks at"})
     recurrent: RecurrentConfig = field(
-        default_factory=RecurrentConfig, metadata={"help": "noise inside the recurrence"}
+        default_factory=RecurrentConfig, metadata={"help": "noise and normalisation of the recurrence"}
     )
     train: TranslateLoopConfig = field(
         default_factory=TranslateLoopConfig, metadata={"help": "the way through the data"}
