@@ -49,7 +49,7 @@ class NativeSteps(eager.Steps):
     def select(self, rows: Tensor) -> Self:
         """The same for these rows, int64 ``[N]``, of which any may come more than once: they share their memories."""
         other = super().select(rows)
-        owners = torch.arange(self.rows) if self._owners is None else self._owners
+        owners = torch.arange(self.rows, device="cpu") if self._owners is None else self._owners
         other._owners = owners[rows.cpu()]
         return other
 
