@@ -120,3 +120,13 @@ def test_what_is_written_goes_to_a_file(command, here, trained):
 def test_an_unknown_wish_is_said(command, trained):
     status, _, err = command("generate", trained, "--style", "waltz")
     assert status == 2 and "there is no option --style" in err
+
+
+def test_a_beam_that_no_memory_holds(command, here: Path, trained: Path):
+    status, _, err = command("generate", trained, "--prompt", "the", "--length", 5, "--beam", 10**12)
+    assert status == 2 and "this takes more memory than there is" in err and "beam" in err
+
+
+def test_a_folder_to_write_to_must_be_there(command, here: Path, trained: Path):
+    status, _, err = command("generate", trained, "--length", 5, "--out", "nowhere/a.txt")
+    assert (status, "There is no such folder: nowhere" in err) == (2, True), err

@@ -59,7 +59,7 @@ def test_a_stream_gives_the_lines_that_are_there(tmp_path):
     reading, writing = os.pipe()
     os.write(writing, b"ab\xff\n")
     os.close(writing)
-    with pytest.raises(DataError, match=r"the input is not UTF-8 text \(byte 0xff at offset 2\)"):
+    with pytest.raises(DataError, match=r"the input is not UTF-8 text \(byte 0xff at offset 2, in line 1\)"):
         list(read_stream(os.fdopen(reading, "rb"), "the input"))
 
 
@@ -80,16 +80,22 @@ def test_an_empty_file_has_no_pieces(tmp_path):
 def test_undecodable_bytes_are_refused_with_their_offset(tmp_path, monkeypatch, chunk):
     monkeypatch.setattr(text, "CHUNK", chunk)
     path = write(tmp_path / "a.txt", "é世".encode() * 500 + b"\xff" + b"more")
-    with pytest.raises(DataError, match=r"a\.txt is not UTF-8 text \(byte 0xff at offset 2,500\)"):
+    with pytest.raises(DataError, match=r"a\.txt is not UTF-8 text \(byte 0xff at offset 2,500, in line 1\)"):
+        whole(path)
+    path = write(tmp_path / "a.txt", "é\n世\n".encode() * 50 + b"\xe9 and more\n" * 3)
+    with pytest.raises(DataError, match=r"byte 0xe9 at offset 350, in line 101\)"):
+        whole(path)
+    path = write(tmp_path / "a.txt", b"abc\n" * 50 + b"\0\n")
+    with pytest.raises(DataError, match=r"a zero byte at offset 200, in line 51\)"):
         whole(path)
     # A character that breaks off at the end of the file.
     path = write(tmp_path / "b.txt", b"abcd\xe4\xb8")
-    with pytest.raises(DataError, match=r"byte 0xe4 at offset 4\b"):
+    with pytest.raises(DataError, match=r"byte 0xe4 at offset 4, in line 1"):
         whole(path)
 
 
 def test_binary_data_is_refused_with_its_offset(tmp_path):
-    with pytest.raises(DataError, match=r"binary data \(a zero byte at offset 3\)"):
+    with pytest.raises(DataError, match=r"binary data \(a zero byte at offset 3, in line 1\)"):
         whole(write(tmp_path / "a.txt", b"abc\0def"))
 
 

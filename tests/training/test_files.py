@@ -21,6 +21,12 @@ def test_a_file_that_cannot_be_replaced_stays(tmp_path: Path):
     assert target.is_dir() and list(tmp_path.iterdir()) == [target]
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(FileNotFoundError) as error:
+        replace_file(tmp_path / "nowhere" / "a.txt", b"x")
+    assert error.value.filename == str(tmp_path / "nowhere")
+
+
 @pytest.mark.parametrize(
     ("data", "name"),
     [

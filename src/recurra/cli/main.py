@@ -66,6 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(_explain(error))
     except NativeLibraryError as error:
         return _refuse(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not _is_lack_of_memory(error):
+            raise
+        return _refuse(
+            f"this takes more memory than there is ({' '.join(str(error).split())[:200]}); take a smaller batch, beam "
+            "or model"
+        )
     except ValueError as error:
         # Only what the library raised on purpose is for the user; anything else is a mistake of ours, shown whole.
         if not _is_deliberate(error, error.__traceback__):
@@ -103,6 +110,12 @@ def _is_deliberate(error: ValueError, traceback: TracebackType | None) -> bool:
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     return traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith("recurra.")
+
+
+def _is_lack_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether it is Python's, torch's of an accelerator, or torch's of the CPU, which has no class of its own."""
+    named = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or named
 
 
 def _refuse(text: str) -> int:

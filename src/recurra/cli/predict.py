@@ -106,8 +106,10 @@ def predict(
     from recurra.data import line_blocks, read_stream
     from recurra.inspect import ENDINGS, picture_file
     from recurra.tasks.config import ConfigError
-    from recurra.training.files import replace_file
+    from recurra.training.files import replace_file, require_folder
 
+    if out is not None:
+        require_folder(out)
     options = [word.removeprefix("--") for word in words if word.startswith("--")]
     files, values = _parted([word for word in words if not word.startswith("--")])
     if out is not None and files and out.exists() and Path(files[0]).exists() and out.samefile(files[0]):
@@ -254,8 +256,10 @@ def write(
 
     `settings` are those of the task's `generate`.
     """
-    from recurra.training.files import replace_file
+    from recurra.training.files import replace_file, require_folder
 
+    if out is not None:
+        require_folder(out)
     task, model = _load(run, "auto", cell, "generate")
     task.require_wishes(settings.get("wishes", ()))
     pieces = itertools.chain([task.opening(prompt)], task.generate(model, prompt, **settings))

@@ -105,7 +105,7 @@ def _whole_lines(chunks: Iterator[str]) -> Iterator[str]:
 
 def _decoded(chunks: Iterator[bytes], path: Path) -> Iterator[str]:
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(), translate=True)
-    offset = 0
+    offset, line = 0, 1
     for chunk in chunks:
         if offset == 0 and chunk[:2] in _BYTE_ORDER_MARKS:
             encoding = _BYTE_ORDER_MARKS[chunk[:2]]
@@ -114,20 +114,26 @@ def _decoded(chunks: Iterator[bytes], path: Path) -> Iterator[str]:
             )
         zero = chunk.find(b"\0")
         if zero >= 0:
-            raise DataError(f"{path} is binary data (a zero byte at offset {offset + zero:,}); expected UTF-8 text")
+            line += chunk[:zero].count(b"\n")
+            raise DataError(
+                f"{path} is binary data (a zero byte at offset {offset + zero:,}, in line {line:,}); expected text in "
+                "UTF-8"
+            )
         try:
             # An empty chunk stands for the end of the file.
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
             # The decoder counts from the first byte it still held back from the chunk before.
             position = offset + len(chunk) - len(error.object) + error.start
+            line += error.object[: error.start].count(b"\n")
             raise DataError(
-                f"{path} is not UTF-8 text (byte 0x{error.object[error.start]:02x} at offset {position:,}): "
-                "convert it to UTF-8, or choose another file"
+                f"{path} is not UTF-8 text (byte 0x{error.object[error.start]:02x} at offset {position:,}, in line "
+                f"{line:,}): convert it to UTF-8, or choose another file"
             ) from None
         if offset == 0:
             text = text.removeprefix("\ufeff")
         offset += len(chunk)
+        line += chunk.count(b"\n")
         yield text
 
 

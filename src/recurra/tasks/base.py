@@ -218,7 +218,10 @@ class Task(ABC):
             ValueError: the task writes no such file, or the source does not fit the model.
         """
         if path.suffix != ".txt":
-            raise ConfigError(f"--out {path}: a model of the task {self.name} writes lines of text, to a .txt file")
+            drawn = ", or draws, to a .svg or .html file" if type(self).pictures is not Task.pictures else ""
+            raise ConfigError(
+                f"--out {path}: a model of the task {self.name} writes lines of text, to a .txt file{drawn}"
+            )
         return "".join(f"{line}\n" for line in self.predict(model, source, options)).encode()
 
     def companions(self) -> Mapping[str, str]:

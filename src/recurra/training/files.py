@@ -1,5 +1,6 @@
 """Files that are never half written: at every moment either the old one or the new one is there, whole."""
 
+import errno
 import json
 import math
 import os
@@ -13,6 +14,7 @@ def replace_file(path: Path, data: bytes | memoryview) -> None:
 
     A kill, a full disk or a lost right to write leaves the old file as it was. Raises OSError.
     """
+    require_folder(path)
     beside = path.with_name(f".{path.name}.new")
     try:
         with open(beside, "wb") as file:
@@ -24,6 +26,12 @@ def replace_file(path: Path, data: bytes | memoryview) -> None:
         beside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def require_folder(path: Path) -> None:
+    """Raise FileNotFoundError, which names it, where the folder that a file is to stand in is not there."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "There is no such folder", str(path.parent))
 
 
 def to_json(record: Mapping[str, Any], indent: int | None = None) -> str:

@@ -8,7 +8,7 @@ import torch
 from recurra.data import DataError, Line, midi_bytes
 from recurra.tasks.config import ConfigError
 from recurra.tasks.describe import sets
-from recurra.tasks.describe.config import DescribeConfig
+from recurra.tasks.describe.config import DecodeConfig, DescribeConfig
 from recurra.tasks.describe.scoring import shuffled
 from recurra.tasks.describe.task import Describing
 from recurra.tasks.findings import Curves, Heatmap, Maps, Table
@@ -139,7 +139,7 @@ def test_sentences_name_what_a_grid_shows(grids: Path, attention: str, tmp_path:
     task, model = trained(grids, 200, f"model.attention={attention}", "model.fed=state", "model.mapped=16")
     figures = task.evaluate(model, None)
     assert figures["bleu_4"] > 80 > 60 > figures["shuffled_bleu_4"] and figures["things"] == 10
-    assert figures["nats"] + 0.3 < figures["shuffled_nats"]
+    assert figures["nats"] + 0.3 < figures["shuffled_nats"] and figures["texts_per_second"] > 0
     looks = figures["attention"]
     assert isinstance(looks, Maps) and np.shape(looks.values)[1:] == (2, 2) and looks.captions[0] == "a"
     best, worst = figures["best"], figures.get("worst")
@@ -150,6 +150,29 @@ def test_sentences_name_what_a_grid_shows(grids: Path, attention: str, tmp_path:
     assert sum(map(str.__eq__, task.predict(model, tmp_path / "new.npz"), arrays["y"][50:].tolist())) >= 7
     with pytest.raises(DataError, match=r"some\.txt, line 3.*no line holds"):
         list(task.predict(model, [[line("1 2 3", 3)]]))
+
+
+def test_the_best_texts_of_a_thing_are_listed(grids: Path, ramps: Path, words: Path):
+    task, model = opened(grids, "model.attention=additive")
+    thing = np.load(grids)["x"][:1].astype(np.float32)
+    task.config.decode = DecodeConfig(beam=4, nbest=3, coverage_penalty=0.4)
+    (lines,) = task._answers(model, thing, 0, ["nbest"])
+    ranks, scores, logs, texts = zip(*(one.split("\t") for one in lines), strict=True)
+    assert ranks == ("1", "2", "3") and len(set(texts)) == 3
+    assert list(map(float, scores)) == sorted(map(float, scores), reverse=True)
+    assert all(float(score) <= float(log) <= 0 for score, log in zip(scores, logs, strict=True))
+    assert list(task._answers(model, thing, 0, [])) == [[texts[0]]]
+    blind, model = opened(grids, "model.attention=none", "decode.coverage_penalty=0.1")
+    with pytest.raises(ConfigError, match=r"decode\.coverage_penalty needs attention"):
+        list(blind._answers(model, thing, 0, []))
+    drawn, model = opened(words)
+    with pytest.raises(ConfigError, match=r"decode\.nbest is for texts that are searched for"):
+        list(drawn.predict(model, [[line("low")]], ["nbest"]))
+    values, model = opened(ramps)
+    with pytest.raises(ConfigError, match=r"--nbest lists texts, and this model writes values"):
+        list(values.predict(model, [[line("0.5")]], ["nbest"]))
+    with pytest.raises(ConfigError, match=r"decode\.nbest=4 is more than decode\.beam=3"):
+        DecodeConfig(nbest=4)
 
 
 def test_the_best_sentences_may_be_those_of_the_highest_bleu(grids: Path, words: Path):

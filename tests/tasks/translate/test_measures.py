@@ -26,6 +26,13 @@ def test_some_have_more_references_than_others():
     assert exact(found, [["x", "go away now please"], ["one"]]) == 0.5
 
 
+def test_short_texts_are_measured_by_the_n_grams_that_they_have():
+    corpus, found = Corpus("13a", lowercase=False), ["go away", "yes", "not now"]
+    assert corpus.value("bleu", found, [[one] for one in found]) == pytest.approx(100)
+    assert 0 < corpus.value("bleu", found, [["go now"], ["yes"], ["not now"]]) < 100
+    assert corpus.bleu(found, [[one] for one in found]).value == 0  # as everybody measures whole corpora
+
+
 def test_an_unknown_way_of_cutting_is_refused():
     with pytest.raises(ConfigError, match=r"score.tokenize='13b' is none of .*zh"):
         Corpus("13b", lowercase=False)

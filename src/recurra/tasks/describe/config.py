@@ -109,6 +109,8 @@ class DecodeConfig(DrawingConfig):
     )
     beam: int = setting(3, "search: hypotheses kept; 1: the likeliest symbol at each step")
     length_penalty: float = setting(0.0, "search: above 0 longer texts gain")
+    coverage_penalty: float = setting(0.0, "search, of grids: how much a place not looked at costs; 0: nothing")
+    nbest: int | None = setting(None, "search: texts that --nbest prints of each thing; null: all that the beam holds")
     maximum: int | None = setting(None, "most symbols of a text; null: those of the longest text learnt from")
     draws: int = setting(100, "texts that `evaluate` draws of each class")
     classifier: str | None = setting(
@@ -123,8 +125,11 @@ class DecodeConfig(DrawingConfig):
         require_choice("decode.way", self.way, ("auto", "sample", "search"))
         require_range("decode.beats", self.beats, 1 / 64, 16)
         require_range("decode.tempo", self.tempo, 4, 1000)
-        for name in ("beam", "maximum", "draws", "steps"):
+        for name in ("beam", "maximum", "draws", "steps", "nbest"):
             require_range(f"decode.{name}", getattr(self, name), 1)
+        require_range("decode.coverage_penalty", self.coverage_penalty, 0)
+        if self.nbest is not None and self.nbest > self.beam:
+            raise ConfigError(f"decode.nbest={self.nbest} is more than decode.beam={self.beam}: a beam holds no more")
 
 
 @dataclass

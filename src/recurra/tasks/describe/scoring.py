@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,13 +74,16 @@ def names(
     """
     classes, draws = alphabet.classes, config.decode.draws
     things = np.repeat(np.arange(len(classes)), draws)
+    begin = time.perf_counter()
     drawn = [one.text for one in write(model, alphabet, config, things, config.seed)]
+    speed = len(drawn) / (time.perf_counter() - begin)
     fresh = np.array([text not in known for text in drawn])
     back = None if judge is None else np.array([classes[k] for k in things]) == _named(judge, drawn)
     measures: dict[str, float | Finding] = {
         "new": float(fresh.mean()),
         "distinct": float(np.mean([len(set(drawn[k * draws : (k + 1) * draws])) / draws for k in range(len(classes))])),
         "drawn": len(drawn),
+        "texts_per_second": speed,
     }
     columns = ["class", "new", *([] if back is None else ["named back"]), "some new ones"]
     rows: list[Sequence[str | float]] = []
@@ -117,11 +121,13 @@ def sentences(
         symbols of one looked.
     """
     there = np.unique(data.of)
+    begin = time.perf_counter()
     texts, said = _texts(model, alphabet, config, data, there)
+    speed = len(texts) / (time.perf_counter() - begin)
     order = np.random.default_rng(config.seed).permutation(there).tolist()
     pairs = [(texts[k].text, said[k]) for k in order]
     crossed = [(texts[other].text, said[k]) for k, other in zip(order, [*order[1:], order[0]], strict=True)]
-    measures: dict[str, float | Finding] = {}
+    measures: dict[str, float | Finding] = {"texts_per_second": speed}
     for prefix, those in (("", pairs), ("shuffled_", crossed))[: len(there)]:  # one alone has no other
         measures |= {f"{prefix}{name}": value for name, value in _bleu(those).items()}
     rows = [[data.names[k], texts[k].text, said[k][0]] for k in order[:_SHOWN]]
@@ -137,7 +143,7 @@ def _by_length(pairs: Sequence[tuple[str, list[str]]]) -> dict[str, Finding]:
     """BLEU-4 by how many words were said of a thing, on average; nothing without the package sacrebleu."""
 
     def score(inside: np.ndarray) -> float:
-        return _bleu([pairs[k] for k in inside])["bleu_4"]
+        return _bleu([pairs[k] for k in inside], only_found=True)["bleu_4"]
 
     lengths = np.array([round(float(np.mean([len(one.split()) for one in known]))) for _, known in pairs])
     measured = bool(_bleu(pairs[:1]))
@@ -200,7 +206,8 @@ def look(written: Written, name: str) -> Heatmap | Maps | None:
     return Heatmap("Where it looked", note, written.symbols, places, seen.tolist())
 
 
-def _bleu(pairs: Sequence[tuple[str, list[str]]]) -> dict[str, float]:
+def _bleu(pairs: Sequence[tuple[str, list[str]]], *, only_found: bool = False) -> dict[str, float]:
+    """BLEU-1 to BLEU-4; with `only_found` of the lengths of n-grams that the texts have: short ones have no four."""
     try:
         from sacrebleu.metrics.bleu import BLEU
     except ImportError:
@@ -209,7 +216,8 @@ def _bleu(pairs: Sequence[tuple[str, list[str]]]) -> dict[str, float]:
     texts, most = [text for text, _ in pairs], max(len(known) for _, known in pairs)
     # sacreBLEU has None where there are fewer references; its types do not say so.
     streams: list[Any] = [[known[k] if k < len(known) else None for _, known in pairs] for k in range(most)]
-    measures = {n: BLEU(tokenize="none", force=True, max_ngram_order=n) for n in (1, 2, 3, 4)}
+    options: dict[str, Any] = {"tokenize": "none", "force": True, "effective_order": only_found}
+    measures = {n: BLEU(max_ngram_order=n, **options) for n in (1, 2, 3, 4)}
     return {f"bleu_{n}": bleu.corpus_score(texts, streams).score for n, bleu in measures.items()}
 
 

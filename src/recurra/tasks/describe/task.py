@@ -42,9 +42,10 @@ from recurra.tasks.describe.scoring import (
     sentences,
     shuffled,
 )
-from recurra.tasks.describe.writing import features_of, values, write
+from recurra.tasks.describe.writing import candidates, features_of, values, write
 from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
+from recurra.tasks.ranking import ranked
 
 _CLASSIFIER = "decode.classifier"
 _SAMPLED = 12  # things that a sample writes of
@@ -67,6 +68,9 @@ class Describing(ExampleTask[_Data]):
     Config: ClassVar[type] = DescribeConfig
     config: DescribeConfig
     unit = "symbol"
+    options: ClassVar[dict[str, str]] = {
+        "nbest": "print the best texts of each thing: rank, score, log-probability and text, parted by tabs"
+    }
     in_use: ClassVar[Sequence[str]] = ("decode",)
 
     def __init__(self, config: DescribeConfig, alphabet: Alphabet, data: _Data | None = None) -> None:
@@ -183,7 +187,7 @@ class Describing(ExampleTask[_Data]):
         Returns:
             of texts `nats` a symbol, of labels `nats` a frame, and of features `shuffled_nats`, with those of another
             thing; what `names` says of classes, `sentences` of features, `curves` of values, `sets.figures` of
-            labels; the number of `things` and of `sequences`.
+            labels; the number of `things` and of `sequences`; of texts also how many were written a second.
         """
         if path is None:
             data = type(self).open(self.config)._opened
@@ -249,15 +253,17 @@ class Describing(ExampleTask[_Data]):
             ConfigError: a line is not understood; it names the line.
         """
         if isinstance(source, Path) and _holds_features(source):
-            answers = self._answers(model, self._features(source), self._seed)
+            answers = self._answers(model, self._features(source), self._seed, options)
             names = [f"{one.name}\t" for one in pictures_at(source)] if source.is_dir() else itertools.repeat("")
-            yield from (name + answer for name, answer in zip(names, answers, strict=False))
+            yield from (name + line for name, lines in zip(names, answers, strict=False) for line in lines)
             return
         blocks = line_blocks(read_pieces(source)) if isinstance(source, Path) else source
         for number, block in enumerate(blocks):
             lines = [line for line in block if line.text.strip()]
-            answers = self._answers(model, np.array([self._thing(line) for line in lines]), self._seed + number)
-            yield from (next(answers) if line.text.strip() else "" for line in block)
+            things = np.array([self._thing(line) for line in lines])
+            answers = self._answers(model, things, self._seed + number, options)
+            for line in block:
+                yield from next(answers) if line.text.strip() else [""]
 
     def pictures(
         self, model: VectorToSequence, source: Path | Iterable[Sequence[Line]], options: Sequence[str] = ()
@@ -345,14 +351,22 @@ class Describing(ExampleTask[_Data]):
         except ConfigError as error:
             raise ConfigError(f"{place}: {error}") from None
 
-    def _answers(self, model: VectorToSequence, things: np.ndarray, seed: int) -> Iterator[str]:
+    def _answers(
+        self, model: VectorToSequence, things: np.ndarray, seed: int, options: Sequence[str]
+    ) -> Iterator[list[str]]:
+        """The lines that are printed of each thing."""
+        listed = "nbest" in options
+        if self.alphabet.width and listed:
+            raise ConfigError("--nbest lists texts, and this model writes values")
         if not len(things):
             return
         if self.alphabet.width:
             for one in self._values(model, things, seed):
-                yield sets.as_line(one) if self._sets else " ".join(f"{value:.4g}" for value in one.reshape(-1))
-        else:
-            yield from (one.text for one in write(model, self.alphabet, self.config, things, seed))
+                yield [sets.as_line(one) if self._sets else " ".join(f"{value:.4g}" for value in one.reshape(-1))]
+            return
+        count = (self.config.decode.nbest or self.config.decode.beam) if listed else 1
+        for found in candidates(model, self.alphabet, self.config, things, seed, count):
+            yield list(ranked(found)) if listed else [found[0].text]
 
     @classmethod
     def uses(cls, trained: Trained) -> list[Use]:

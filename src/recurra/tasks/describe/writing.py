@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from recurra.decoding import BeamSettings, Constraints, Sampler, beam_search, sample_sequences
+from recurra.decoding import BeamSettings, Constraints, Hypothesis, Sampler, beam_search, sample_sequences
 from recurra.equations import nearest
 from recurra.models import VectorToSequence
 from recurra.models.evaluation import evaluating
@@ -27,11 +27,15 @@ class Written:
     Attributes:
         text: the text.
         symbols: its symbols.
+        score: what a search ranked it by; of a text that was drawn, its log-probability.
+        log_probability: of the text and its end, in nats.
         attention: where each of them looked, [T, R], or None.
     """
 
     text: str
     symbols: list[str]
+    score: float
+    log_probability: float
     attention: np.ndarray | None = None
 
 
@@ -40,15 +44,22 @@ def samples(settings: DecodeConfig, kind: str) -> bool:
     return settings.way == "sample" or (settings.way == "auto" and kind == "class")
 
 
-@torch.no_grad()
 def write(
     model: VectorToSequence, alphabet: Alphabet, config: DescribeConfig, things: np.ndarray, seed: int
 ) -> Iterator[Written]:
-    """A text of each thing: of classes int64 [N], or of features [N, F] or [N, R, F].
+    """A text of each thing, the best that is found; see `candidates`."""
+    return (best for best, *_ in candidates(model, alphabet, config, things, seed))
+
+
+@torch.no_grad()
+def candidates(
+    model: VectorToSequence, alphabet: Alphabet, config: DescribeConfig, things: np.ndarray, seed: int, nbest: int = 1
+) -> Iterator[list[Written]]:
+    """At most `nbest` texts of each thing, the best first: of classes int64 [N], of features [N, F] or [N, R, F].
 
     Raises:
-        ConfigError: the model writes values, not texts; or the settings name a symbol that it does not
-            write, or contradict one another.
+        ConfigError: the model writes values, not texts; or the settings name a symbol that it does not write, ask for
+            what texts that are drawn do not have, or contradict one another.
     """
     if alphabet.width:
         raise ConfigError("the model writes values, not texts; take `values`")
@@ -57,8 +68,11 @@ def write(
     drawn, maximum = samples(settings, alphabet.kind), settings.maximum or alphabet.steps
     wording = Wording(lambda text: cut(text, alphabet.level, config), alphabet.symbols)
     required = wording.phrases(settings.required)
-    if required and drawn:
-        raise ConfigError("decode.required is for texts that are searched for: set decode.way=search as well")
+    for key, given in (("required", required), ("coverage_penalty", settings.coverage_penalty), ("nbest", nbest > 1)):
+        if given and drawn:
+            raise ConfigError(f"decode.{key} is for texts that are searched for: set decode.way=search as well")
+    if settings.coverage_penalty and config.model.attention == "none":
+        raise ConfigError("decode.coverage_penalty needs attention, and this model was made without")
     require_room(maximum, settings.minimum, required)
     forbidden = [*_NEVER, *wording.forbidden(settings.forbidden)]
     constraints = Constraints(minimum=settings.minimum, forbidden=forbidden)
@@ -68,7 +82,7 @@ def write(
             given = torch.from_numpy(things[begin : begin + _ROWS]).to(device)
             state, start = model.start(model.encode(given)), torch.full((len(given),), START, device=device)
             if drawn:
-                found = sample_sequences(
+                one_each = sample_sequences(
                     model.step,
                     state,
                     start,
@@ -79,20 +93,28 @@ def write(
                     select=model.select,
                     constraints=constraints,
                 )
+                found = [[one] for one in one_each]
             else:
                 beam = BeamSettings(
                     end=_END,
                     maximum=maximum,
                     size=settings.beam,
                     length_penalty=settings.length_penalty,
+                    coverage_penalty=settings.coverage_penalty,
+                    nbest=nbest,
                     constraints=constraints,
                     required=[required] * len(given) if required else None,
                 )
-                found = [best[0] for best in beam_search(model.step, model.select, state, start, beam)]
-            for one in found:
-                numbers = [int(k) for k in one.tokens if int(k) != _END]
-                looks = None if one.attention is None else one.attention[: len(numbers)].cpu().numpy()
-                yield Written(alphabet.text(numbers), [alphabet.symbols[k] for k in numbers], looks)
+                found = beam_search(model.step, model.select, state, start, beam)
+            for ranks in found:
+                yield [_written(one, alphabet) for one in ranks]
+
+
+def _written(one: Hypothesis, alphabet: Alphabet) -> Written:
+    numbers = [int(k) for k in one.tokens if int(k) != _END]
+    looks = None if one.attention is None else one.attention[: len(numbers)].cpu().numpy()
+    symbols = [alphabet.symbols[k] for k in numbers]
+    return Written(alphabet.text(numbers), symbols, one.score, one.log_probability, looks)
 
 
 @torch.no_grad()

@@ -96,11 +96,14 @@ def pictures(foretold: Foretold, pieces: Pieces, styles: Sequence[str]) -> dict[
     means = np.array([one.mean() for one in foretold.nats])
     order = np.argsort(means, kind="stable")
     number = int(order[len(order) // 2])
-    name = f"{styles[pieces.styles[number]] if pieces.styles[number] >= 0 else ''} {pieces.rolls[number].name}".strip()
+    names = [
+        f"{styles[style]} {roll.name}" if style >= 0 else roll.name
+        for roll, style in zip(pieces.rolls, pieces.styles, strict=True)
+    ]
     truth, chances = pieces.rolls[number].frames, foretold.chances[number]
     keys = _heard([truth, chances > 0.1])
     found: dict[str, Finding] = {
-        "truth": roll_picture("A piece", f"{name}, of median nats: which keys sound", truth, keys),
+        "truth": roll_picture("A piece", f"{names[number]}, of median nats: which keys sound", truth, keys),
         "chances": roll_picture("As it was foretold", "the chance of each key, given all frames before", chances, keys),
     }
     if len(styles) > 1:
@@ -111,7 +114,7 @@ def pictures(foretold: Foretold, pieces: Pieces, styles: Sequence[str]) -> dict[
                 rows.append([label, float(np.concatenate(those).mean()), sum(map(len, those)), len(those)])
         found["by_style"] = Table("Collections", "", ["collection", "nats a frame", "frames", "pieces"], rows)
     listed = order if len(order) <= 2 * _LISTED else [*order[:_LISTED], *order[-_LISTED:]]
-    rows = [[pieces.rolls[k].name, float(means[k]), len(pieces.rolls[k].frames)] for k in listed]
+    rows = [[names[k], float(means[k]), len(pieces.rolls[k].frames)] for k in listed]
     found["best_and_worst"] = Table("Best and worst pieces", "", ["piece", "nats a frame", "frames"], rows)
     return found
 

@@ -263,6 +263,8 @@ class Music(ExampleTask[Parts]):
         if (count := wishes.get("frames")) is not None:
             if not count.isdecimal():
                 raise ConfigError(f"--frames {count}: expected how many frames of the prompt to read")
+            if not prompt:
+                raise ConfigError(f"--frames {count}: there is no prompt to read frames of; give --prompt FILE as well")
             frames = frames[: int(count)]
         style = wishes.get("style")
         if style is not None and style not in self.styles:

@@ -1,6 +1,6 @@
 """What `predict` prints: translations, n-best lists, alignments, and the choice by a noisy channel."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -8,12 +8,6 @@ from recurra.data.letters import width_of
 from recurra.tasks.translate.search import END_SIGN, Translation
 
 _SHADES = " ░▒▓█"
-
-
-def ranked(found: Sequence[Translation]) -> Iterator[str]:
-    """An n-best list: rank, score, log-probability and text, parted by tabs."""
-    for rank, one in enumerate(found, 1):
-        yield f"{rank}\t{one.score:.4f}\t{one.log_probability:.4f}\t{one.text}"
 
 
 def alignment(found: Translation) -> Iterator[str]:

@@ -44,6 +44,7 @@ class Corpus:
             raise ConfigError(f"score.tokenize={tokenize!r} is none of {', '.join(BLEU.TOKENIZERS)}")
         try:
             self._bleu: Any = BLEU(lowercase=lowercase, tokenize=tokenize)
+            self._bleu_of_some: Any = BLEU(lowercase=lowercase, tokenize=tokenize, effective_order=True)
         except (ImportError, RuntimeError) as error:
             raise ConfigError(f"score.tokenize={tokenize}: {' '.join(str(error).split())}") from error
         self._chrf: Any = CHRF(lowercase=lowercase)
@@ -57,8 +58,12 @@ class Corpus:
         return self._measure("chrf", self._chrf, translations, references)
 
     def value(self, name: str, translations: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-        """The measure `bleu` or `chrf`."""
-        return (self.bleu if name == "bleu" else self.chrf)(translations, references).value
+        """The measure `bleu` or `chrf` of some, which may all be short: BLEU is then of the n-grams that there are.
+
+        Of texts without a single n-gram of four words BLEU would be 0, however good they are.
+        """
+        metric = self._bleu_of_some if name == "bleu" else self._chrf
+        return self._measure(name, metric, translations, references).value
 
     def both(self, translations: Sequence[str], references: Sequence[Sequence[str]]) -> list[Measure]:
         """The two of them; none where the package is not there."""

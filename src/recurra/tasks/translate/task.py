@@ -15,7 +15,8 @@ from recurra.tasks.base import Task, Trained, Use
 from recurra.tasks.config import ConfigError
 from recurra.tasks.examples import ExampleTask
 from recurra.tasks.findings import Finding
-from recurra.tasks.translate.answers import alignment, ranked
+from recurra.tasks.ranking import ranked
+from recurra.tasks.translate.answers import alignment
 from recurra.tasks.translate.channel import Channel
 from recurra.tasks.translate.config import TranslateConfig
 from recurra.tasks.translate.data import Examples, PairBatch, parts, read
@@ -301,11 +302,12 @@ class Translation(ExampleTask[_Data]):
 
     @classmethod
     def uses(cls, trained: Trained) -> list[Use]:
+        predict = f"recurra predict {trained.run} FILE"
+        looks = trained.config.get("attention", {}).get("score") != "none"
+        look = Use("look", "See what it looks at for each symbol.", f"{predict} --attention")
         return [
-            Use(
-                "predict", "Translate each line of a file, or of what you type.", f"recurra predict {trained.run} FILE"
-            ),
-            Use("look", "See what it looks at for each symbol.", f"recurra predict {trained.run} FILE --attention"),
+            Use("predict", "Translate each line of a file, or of what you type.", predict),
+            *([look] if looks else []),
             Use("measure", "Measure it on the test data, or on other data.", f"recurra evaluate {trained.run}"),
         ]
 
