@@ -171,6 +171,17 @@ def test_metrics_that_were_lost_are_spoken_of(toy_task, toy_config):
     assert [line["step"] for line in metrics(ended.folder)] == [12]
 
 
+def test_a_run_that_is_over_says_so_when_it_is_resumed(toy_task, toy_config):
+    ended = begin(toy_task, toy_config("train.steps=9"), Silent())
+    observer = Silent()
+    heard = []
+    observer.notice = heard.append
+    assert resume(ended.folder, ["train.steps=5"], lambda name: toy_task, observer).outcome.step == 9
+    assert heard == [
+        "nothing is left to do: the run is at step 9, and train.steps ends it there; set a larger one to go on"
+    ]
+
+
 def test_it_trains_outside_the_main_thread(toy_task, toy_config):
     ends = []
     thread = threading.Thread(target=lambda: ends.append(begin(toy_task, toy_config("train.steps=3"), Silent())))

@@ -106,6 +106,11 @@ def train(
 
     model.train()
     reason = plan.reached(at)  # a run that is over makes no further update when it is resumed
+    if reason is not None:
+        observer.notice(
+            f"nothing is left to do: the run is at step {at.step:,}, and train.{reason} ends it there; set a larger "
+            "one to go on"
+        )
     with Interruption() as interruption:
         while reason is None:
             # One window forward and backward. At the end of an epoch the stream says None once.
