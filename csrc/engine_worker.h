@@ -307,9 +307,8 @@ class rc_worker {
     row_operands_ = operands_;
     for (size_t k = 0; k < row_operands_.size(); k++) {
       const rc_value &v = plan_.values[plan_.operands[s.operand_begin + static_cast<int32_t>(k)].value];
-      const Place &p = places_[v.array];
-      row_operands_[k].p = p.owned ? at(v, row, 0) : row_operands_[k].p + i * operands_[k].stride;
-      row_operands_[k].stride = p.ms;
+      row_operands_[k].p = places_[v.array].owned ? at(v, row, 0) : row_operands_[k].p + i * operands_[k].stride;
+      row_operands_[k].stride = places_[v.array].ms;
     }
     for (int32_t begin = inner.begin, end; begin < inner.end; begin = end) {
       const int32_t over = plan_.instructions[begin].over;
