@@ -16,6 +16,7 @@ from recurra.tasks.config import (
     require_range,
     setting,
 )
+from recurra.tasks.ranking import require_in_beam
 from recurra.tasks.wording import DrawingConfig
 
 SCORES = ("additive", "dot", "general", "concat", "scaled")
@@ -128,8 +129,7 @@ class DecodeConfig(DrawingConfig):
         for name in ("beam", "maximum", "draws", "steps", "nbest"):
             require_range(f"decode.{name}", getattr(self, name), 1)
         require_range("decode.coverage_penalty", self.coverage_penalty, 0)
-        if self.nbest is not None and self.nbest > self.beam:
-            raise ConfigError(f"decode.nbest={self.nbest} is more than decode.beam={self.beam}: a beam holds no more")
+        require_in_beam(self.nbest, self.beam)
 
 
 @dataclass

@@ -22,6 +22,7 @@ from recurra.decoding import (
 from recurra.models import EncoderDecoder
 from recurra.models.evaluation import evaluating
 from recurra.tasks.config import ConfigError
+from recurra.tasks.ranking import require_in_beam
 from recurra.tasks.translate.config import DecodeConfig
 from recurra.tasks.translate.data import side_by_side
 from recurra.tasks.translate.sides import END, START, Sides
@@ -121,10 +122,7 @@ class Translator:
         if not attends and (settings.replace or settings.coverage_penalty):
             key = "replace" if settings.replace else "coverage_penalty"
             raise ConfigError(f"decode.{key} needs a model with attention, and this one was trained without")
-        if settings.nbest is not None and settings.nbest > settings.beam:
-            raise ConfigError(
-                f"decode.nbest={settings.nbest} is more than decode.beam={settings.beam}: a beam holds no more"
-            )
+        require_in_beam(settings.nbest, settings.beam)
         forbidden, wanted = self.wording.forbidden(settings.forbidden), self.wording.phrases(settings.required)
         read = [self.numbers(symbols) for symbols in sources]
         found: list[list[Translation]] = [[] for _ in sources]
